@@ -1,0 +1,121 @@
+"""The asyncio SDK for HighLevel Voice AI call logs.
+
+::
+
+    async with VoiceAIClient(token="pit-…") as client:
+        call = await client.get_call_log(call_id, location_id)
+
+Names are imported when they are first used, so that decoding alone does not load an HTTP client.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from ghl_voice_async.version import __version__
+
+if TYPE_CHECKING:
+    from ghl_voice_async.auth import TokenProvider
+    from ghl_voice_async.client import VoiceAIClient
+    from ghl_voice_async.decoder import decode_call_log, encode_call_log
+    from ghl_voice_async.errors import (
+        AttemptTimeoutError,
+        AuthenticationError,
+        BadRequestError,
+        ClientClosedError,
+        DailyLimitError,
+        DeadlineExceededError,
+        DecodeError,
+        GHLVoiceError,
+        InvalidInputError,
+        NotFoundError,
+        PermissionDeniedError,
+        RateLimitError,
+        ServerError,
+        StatusError,
+        TransportError,
+        UnprocessableEntityError,
+    )
+    from ghl_voice_async.models import (
+        ActionParameters,
+        ActionType,
+        AppointmentBookingActionParameters,
+        CallLog,
+        CallTransferActionParameters,
+        CustomActionApiDetails,
+        CustomActionHeader,
+        CustomActionParameter,
+        CustomActionParameters,
+        DataExtractionActionParameters,
+        ExecutedCallAction,
+        InCallDataExtractionActionParameters,
+        KnowledgeBaseParameters,
+        SMSParameters,
+        Translation,
+        UnknownActionParameters,
+        WorkflowTriggerParameters,
+    )
+    from ghl_voice_async.rate_limit import RateLimit, RateLimiter, WindowRateLimiter
+    from ghl_voice_async.retry import RetryPolicy
+
+__all__ = [
+    "ActionParameters",
+    "ActionType",
+    "AppointmentBookingActionParameters",
+    "AttemptTimeoutError",
+    "AuthenticationError",
+    "BadRequestError",
+    "CallLog",
+    "CallTransferActionParameters",
+    "ClientClosedError",
+    "CustomActionApiDetails",
+    "CustomActionHeader",
+    "CustomActionParameter",
+    "CustomActionParameters",
+    "DailyLimitError",
+    "DataExtractionActionParameters",
+    "DeadlineExceededError",
+    "DecodeError",
+    "ExecutedCallAction",
+    "GHLVoiceError",
+    "InCallDataExtractionActionParameters",
+    "InvalidInputError",
+    "KnowledgeBaseParameters",
+    "NotFoundError",
+    "PermissionDeniedError",
+    "RateLimit",
+    "RateLimitError",
+    "RateLimiter",
+    "RetryPolicy",
+    "SMSParameters",
+    "ServerError",
+    "StatusError",
+    "TokenProvider",
+    "Translation",
+    "TransportError",
+    "UnknownActionParameters",
+    "UnprocessableEntityError",
+    "VoiceAIClient",
+    "WindowRateLimiter",
+    "WorkflowTriggerParameters",
+    "__version__",
+    "decode_call_log",
+    "encode_call_log",
+]
+
+# Light modules first: a name is looked for in this order, and what is found ends the search.
+_MODULES = ("errors", "models", "decoder", "rate_limit", "retry", "auth", "client")
+
+
+def __getattr__(name: str) -> object:
+    if name in __all__:
+        for module_name in _MODULES:
+            module = import_module(f"{__name__}.{module_name}")
+            if name in module.__all__:
+                value: object = getattr(module, name)
+                globals()[name] = value
+                return value
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

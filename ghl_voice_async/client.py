@@ -1,0 +1,130 @@
+"""`VoiceAIClient`: the one object that a program makes to get call logs."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from typing import TYPE_CHECKING
+
+from ghl_voice_async.auth import Secret, StaticToken, TokenProvider
+from ghl_voice_async.decoder import decode_call_log
+from ghl_voice_async.errors import InvalidInputError
+from ghl_voice_async.rate_limit import RateLimit, RateLimiter, Unlimited, WindowRateLimiter
+from ghl_voice_async.request import call_log_request, check_base_url, request_headers
+from ghl_voice_async.retry import RetryPolicy
+from ghl_voice_async.session import Session
+from ghl_voice_async.transport import Transport
+from ghl_voice_async.validation import check_count, check_seconds
+
+if TYPE_CHECKING:
+    from types import TracebackType
+    from typing import Self
+
+    import aiohttp
+
+    from ghl_voice_async.models import CallLog
+
+__all__ = ["VoiceAIClient"]
+
+
+class VoiceAIClient:
+    """A client for HighLevel Voice AI call logs, to be made once and shared by all the tasks of a loop.
+
+    It may be made outside a running loop, opens on first use, and is closed with `async with` or `aclose`.
+
+    `token` is a private integration token or an access token of the sub-account, or any `TokenProvider`; None
+    reads `GHL_ACCESS_TOKEN`. `base_url` is HighLevel's, or that of a server that answers like it; plain
+    `http://` is for loopback addresses alone. `api_version` is sent as `Version`: `2021-04-15` is the one on
+    the API page, `v3` the one in newer documents. `retry` is how failures are tried again. `rate_limit` is a
+    `RateLimit`, any `RateLimiter`, or None for no limit on this side. `timeout` bounds one attempt, in
+    seconds from when it may be sent to its last byte. `max_connections` is how many requests may be under
+    way at once. `session` is an `aiohttp.ClientSession` of the caller's, with its proxies and tracing,
+    which is used as it is and never closed; where its connector has a smaller limit, that one holds.
+
+    Raises `InvalidInputError`, which does not show the token, for an argument that cannot be right.
+    """
+
+    def __init__(
+        self,
+        token: str | TokenProvider | None = None,
+        *,
+        base_url: str = "https://services.leadconnectorhq.com",
+        api_version: str = "2021-04-15",
+        retry: RetryPolicy = RetryPolicy(),  # noqa: B008  # frozen
+        rate_limit: RateLimit | RateLimiter | None = RateLimit(),  # noqa: B008  # frozen
+        timeout: float = 30.0,
+        max_connections: int = 100,
+        session: aiohttp.ClientSession | None = None,
+    ) -> None:
+        if isinstance(token, str):
+            token = Secret(token)  # from here on, no traceback with local variables shows it
+        self._base_url = check_base_url(base_url)
+        self._headers = request_headers(api_version)
+        if not isinstance(retry, RetryPolicy):
+            raise InvalidInputError(f"retry must be a RetryPolicy, not {type(retry).__name__}")
+        self._session = Session(
+            transport=Transport(
+                timeout=check_seconds("timeout", timeout),
+                max_connections=check_count("max_connections", max_connections),
+                session=session,
+            ),
+            tokens=_token_provider(token),
+            rate_limiter=_rate_limiter(rate_limit),
+            retry=retry,
+        )
+
+    async def get_call_log(self, call_id: str, location_id: str, *, deadline: float | None = None) -> CallLog:
+        """Fetch one call log.
+
+        `deadline` bounds everything, in seconds: waiting for a permit, every attempt and every wait between
+        them. None, the default, leaves that to the retry policy.
+
+        Raises `InvalidInputError` for an id or a deadline that cannot be right, before anything is sent;
+        `StatusError` and its kin for what the server refused, such as `NotFoundError`; `TransportError` when
+        no whole answer came; `DecodeError` for an answer that is not a call log; `DeadlineExceededError`; and
+        `ClientClosedError`. Failures that may pass have been retried by then.
+        """
+        request = call_log_request(self._base_url, self._headers, call_id, location_id)
+        if deadline is not None:
+            check_seconds("deadline", deadline)
+        return await self._session.run(request, decode_call_log, deadline=deadline)
+
+    async def aclose(self) -> None:
+        """Close the client. Calls in flight end with `ClientClosedError`; closing twice is fine."""
+        await self._session.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    def __del__(self) -> None:
+        session = getattr(self, "_session", None)
+        if session is not None and session.transport.is_open:
+            warnings.warn(f"unclosed {self!r}: use `async with`, or await its aclose()", ResourceWarning, source=self)
+
+    def __repr__(self) -> str:
+        return f"<VoiceAIClient of {self._base_url}>"
+
+
+def _token_provider(token: str | TokenProvider | None) -> TokenProvider:
+    if token is None:
+        token = Secret(os.environ.get("GHL_ACCESS_TOKEN", ""))
+    if isinstance(token, str):
+        return StaticToken(token)
+    if isinstance(token, TokenProvider):
+        return token
+    raise InvalidInputError(f"token must be a str or a TokenProvider, not {type(token).__name__}")
+
+
+def _rate_limiter(rate_limit: RateLimit | RateLimiter | None) -> RateLimiter:
+    if rate_limit is None:
+        return Unlimited()
+    if isinstance(rate_limit, RateLimit):
+        return WindowRateLimiter(rate_limit)
+    if isinstance(rate_limit, RateLimiter):
+        return rate_limit
+    raise InvalidInputError(f"rate_limit must be a RateLimit, a RateLimiter or None, not {type(rate_limit).__name__}")

@@ -1,0 +1,60 @@
+"""The calls that a client has in flight: bound to one event loop and one process, and ended together."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+
+from ghl_voice_async.errors import ClientClosedError
+
+__all__ = ["Lifecycle"]
+
+
+class Lifecycle:
+    """Lets calls begin while the client is open, and ends those in flight when it closes.
+
+    A call runs inside an `asyncio.Timeout`, which ends it either at its deadline or on close. Nobody's
+    `cancel()` is imitated: the call sees its scope expire and knows from `closed` which it was.
+    """
+
+    def __init__(self) -> None:
+        self.closed = False
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._process = 0
+        self._scopes: set[asyncio.Timeout] = set()
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    def begin(self, deadline: float | None) -> asyncio.Timeout:
+        """Make the scope of one call, which its `end` must follow. Raises `ClientClosedError` before any I/O."""
+        loop = self._check()
+        scope = asyncio.timeout_at(None if deadline is None else loop.time() + deadline)
+        self._scopes.add(scope)
+        self._idle.clear()
+        return scope
+
+    def end(self, scope: asyncio.Timeout) -> None:
+        """Forget a call that is over."""
+        self._scopes.discard(scope)
+        if not self._scopes:
+            self._idle.set()
+
+    async def aclose(self) -> None:
+        """End the calls in flight and return when the last of them is over."""
+        self.closed = True
+        for scope in self._scopes:
+            if not scope.expired():
+                scope.reschedule(0.0)
+        await self._idle.wait()
+
+    def _check(self) -> asyncio.AbstractEventLoop:
+        loop = asyncio.get_running_loop()
+        if self._loop is None:
+            self._loop, self._process = loop, os.getpid()
+        if self.closed:
+            raise ClientClosedError("the client is closed; make a new one")
+        if self._process != os.getpid():
+            raise ClientClosedError("the client was used in another process before a fork; make a new one here")
+        if self._loop is not loop:
+            raise ClientClosedError("the client belongs to another event loop; make one for each loop")
+        return loop

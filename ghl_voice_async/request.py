@@ -1,0 +1,120 @@
+"""What is sent: the checks of what callers pass, and the request made from it. Pure functions.
+
+Ids are checked before they are put into a URL, since URL libraries fold `..` into the parent path.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from attrs import frozen
+
+from ghl_voice_async.errors import InvalidInputError
+from ghl_voice_async.version import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["Request", "call_log_request", "check_base_url", "check_id", "request_headers"]
+
+_ID = re.compile(r"[A-Za-z0-9_-]{1,256}")
+_API_VERSION = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_URL_TEXT = re.compile(r"[A-Za-z0-9._~:/@\[\]%!$&'()*+,;=?#-]+")
+_DOT_SEGMENT = re.compile(r"(^|/)(\.|%2e){1,2}(/|$)", re.IGNORECASE)
+_SHOWN = 64
+
+
+@frozen
+class Request:
+    """One GET to be sent, but for its `Authorization`, which belongs to the attempt."""
+
+    url: str
+    headers: Mapping[str, str]
+    call_id: str
+    location_id: str
+
+
+def call_log_request(base_url: str, headers: Mapping[str, str], call_id: str, location_id: str) -> Request:
+    """Make the request for one call log, or raise `InvalidInputError` for an id that cannot be one."""
+    check_id("call_id", call_id, call_id=call_id, location_id=location_id)
+    check_id("location_id", location_id, call_id=call_id, location_id=location_id)
+    url = f"{base_url}/voice-ai/dashboard/call-logs/{call_id}?locationId={location_id}"
+    return Request(url=url, headers=headers, call_id=call_id, location_id=location_id)
+
+
+def request_headers(api_version: str) -> dict[str, str]:
+    """Make the headers that every request carries, or raise `InvalidInputError` for a bad version."""
+    if not isinstance(api_version, str) or not _API_VERSION.fullmatch(api_version):
+        raise InvalidInputError(f"api_version must be a name such as '2021-04-15', not {_shown(api_version)}")
+    return {
+        "Accept": "application/json",
+        # What is asked for here is what the transport unfolds.
+        "Accept-Encoding": "gzip, deflate",
+        "User-Agent": f"ghl-voice-async/{__version__}",
+        "Version": api_version,
+    }
+
+
+def check_id(name: str, value: str, *, call_id: str, location_id: str) -> None:
+    """Raise `InvalidInputError` unless `value` is 1 to 256 of `A-Z a-z 0-9 _ -`."""
+    if isinstance(value, str) and _ID.fullmatch(value):
+        return
+    raise InvalidInputError(
+        f"{name} must be 1 to 256 of the characters A-Z a-z 0-9 _ -, not {_shown(value)}",
+        call_id=call_id if isinstance(call_id, str) else None,
+        location_id=location_id if isinstance(location_id, str) else None,
+    )
+
+
+def check_base_url(value: str) -> str:
+    """Return `value` without a slash at its end, or raise `InvalidInputError` saying why it cannot be used.
+
+    Plain `http` is for loopback addresses alone, since the token travels with each request.
+    """
+    try:
+        reason = _wrong_with_url(value)
+    except ValueError:
+        reason = "it cannot be parsed"
+    if reason is not None:
+        raise InvalidInputError(f"base_url cannot be used: {reason}")
+    return value.rstrip("/")
+
+
+def _wrong_with_url(value: str) -> str | None:
+    if not isinstance(value, str):
+        return f"it must be a str, not {type(value).__name__}"
+    if not _URL_TEXT.fullmatch(value):
+        return "it is empty or has a character that a URL cannot have"
+    url = urlsplit(value)
+    # Nothing of a URL with a user, a password or a query is shown: they may be secrets.
+    if "@" in url.netloc:
+        return "it must not hold a user or a password"
+    if "?" in value or "#" in value:
+        return "it must not have a query or a fragment"
+    if url.scheme not in {"http", "https"} or not url.hostname:
+        return "it must begin with https:// and a host"
+    if url.port == 0:
+        return "its port is 0"
+    if _DOT_SEGMENT.search(url.path):
+        return "its path must not have . or .. in it"
+    if url.scheme == "http" and not _is_loopback(url.hostname):
+        return "http:// would send the token in clear text; use https://"
+    return None
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _shown(value: object) -> str:
+    if not isinstance(value, str):
+        return f"a {type(value).__name__}"
+    return repr(value) if len(value) <= _SHOWN else f"{value[:_SHOWN]!r}… ({len(value)} characters)"

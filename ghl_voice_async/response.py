@@ -1,0 +1,152 @@
+"""What comes back: an answer's status, headers and body, and what they mean. Pure functions."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+
+import orjson
+from attrs import field, frozen
+
+from ghl_voice_async.errors import (
+    AuthenticationError,
+    BadRequestError,
+    DailyLimitError,
+    NotFoundError,
+    PermissionDeniedError,
+    RateLimitError,
+    ServerError,
+    StatusError,
+    UnprocessableEntityError,
+)
+
+__all__ = ["Headers", "Response", "retry_after", "status_error"]
+
+_KEPT_TEXT = 2048
+_SECONDS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
+_DAILY_REMAINING = "X-RateLimit-Daily-Remaining"
+
+_ERRORS: dict[int, type[StatusError]] = {
+    400: BadRequestError,
+    401: AuthenticationError,
+    403: PermissionDeniedError,
+    404: NotFoundError,
+    422: UnprocessableEntityError,
+}
+
+
+class Headers(Mapping[str, str]):
+    """Read-only headers that find names in any case, and pickle. A name given twice is joined with `, `."""
+
+    __slots__ = ("_values",)
+
+    def __init__(self, headers: Mapping[str, str]) -> None:
+        self._values: dict[str, str] = {}
+        for name, value in headers.items():
+            key = name.lower()
+            self._values[key] = f"{self._values[key]}, {value}" if key in self._values else value
+
+    def __getitem__(self, name: str) -> str:
+        return self._values[name.lower()]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __repr__(self) -> str:
+        return f"Headers({self._values!r})"
+
+
+@frozen
+class Response:
+    """One whole answer. The body, which may hold a call, is not in the repr."""
+
+    status: int
+    headers: Mapping[str, str] = field(factory=lambda: Headers({}), repr=False)
+    body: bytes = field(default=b"", repr=lambda body: f"<{len(body)} bytes>")
+    reason: str = ""
+
+
+def status_error(response: Response, *, secret: str = "") -> StatusError | None:
+    """Make the error of an answer that is not 2xx, or None for one that is.
+
+    A server may echo what it was sent: `secret` is struck out of all that the error keeps.
+    """
+    if 200 <= response.status < 300:
+        return None
+    text = response.body.decode("utf-8", "replace").removeprefix("\ufeff")
+    headers = Headers({name: _strike(value, secret) for name, value in Headers(response.headers).items()})
+    return _error_class(response.status, headers)(
+        _cut(_strike(_message(response), secret)),
+        status=response.status,
+        body=_cut(_strike(text, secret)),
+        headers=headers,
+        retry_after=retry_after(headers),
+    )
+
+
+def _error_class(status: int, headers: Headers) -> type[StatusError]:
+    if status == 429:
+        # With nothing left of the day, another try in seconds or minutes cannot succeed.
+        return DailyLimitError if headers.get(_DAILY_REMAINING, "").strip() == "0" else RateLimitError
+    return _ERRORS.get(status, ServerError if status >= 500 else StatusError)
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Read the seconds to wait from `Retry-After`, or None where it is absent or makes no sense.
+
+    RFC 9110, section 10.2.3: a number of seconds, or a date in any of the three forms of section 5.6.7. A
+    date is measured against the answer's own `Date`, so that our clock does not matter. Fractions, which
+    the RFC does not have and servers send, are read too. Zero and what lies in the past are None.
+    """
+    value = headers.get("Retry-After", "").strip(" \t")
+    if _SECONDS.fullmatch(value):
+        return float(value) or None
+    then = _http_date(value)
+    if then is None:
+        return None
+    now = _http_date(headers.get("Date", "")) or datetime.now(UTC)
+    wait = (then - now).total_seconds()
+    return wait if wait > 0 else None
+
+
+def _http_date(value: str) -> datetime | None:
+    try:
+        date = parsedate_to_datetime(value)
+    except (ValueError, OverflowError, TypeError, IndexError):
+        return None
+    # The asctime form names no zone and means UTC.
+    return date.replace(tzinfo=UTC) if date.tzinfo is None else date
+
+
+def _message(response: Response) -> str:
+    try:
+        data = orjson.loads(response.body)
+    except orjson.JSONDecodeError:
+        data = None
+    message = data.get("message") if isinstance(data, dict) else None
+    if isinstance(message, list):
+        message = "; ".join(part for part in message if isinstance(part, str))
+    if isinstance(message, str) and message:
+        return message
+    return response.reason or _phrase(response.status)
+
+
+def _phrase(status: int) -> str:
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return "status without a name"
+
+
+def _strike(text: str, secret: str) -> str:
+    return text.replace(secret, "[redacted]") if secret else text
+
+
+def _cut(text: str) -> str:
+    return text.encode()[:_KEPT_TEXT].decode("utf-8", "ignore")

@@ -1,0 +1,155 @@
+"""Whether to try again, and when: a policy, a pure decision, and the loop that tenacity runs."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from contextlib import suppress
+from typing import TYPE_CHECKING, TypeVar
+
+from attrs import field, frozen
+from tenacity import AsyncRetrying, RetryCallState
+
+from ghl_voice_async.errors import (
+    DailyLimitError,
+    GHLVoiceError,
+    InvalidInputError,
+    StatusError,
+    TransportError,
+)
+from ghl_voice_async.validation import check_count, check_seconds
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterable
+
+    import attrs
+
+__all__ = ["RetryPolicy", "retrying", "wait_before_retry"]
+
+T = TypeVar("T")
+logger = logging.getLogger("ghl_voice_async")
+
+_LARGEST_EXPONENT = 64  # 2**64 is past any cap, and its product with a float does not overflow
+
+
+def _seconds(_: object, attribute: attrs.Attribute[float], value: float) -> None:
+    check_seconds(attribute.name, value)
+
+
+def _count(_: object, attribute: attrs.Attribute[int], value: int) -> None:
+    check_count(attribute.name, value)
+
+
+def _statuses(value: Iterable[int]) -> frozenset[int]:
+    try:
+        statuses = frozenset(value)
+    except TypeError:
+        raise InvalidInputError("retry_statuses must be a set of HTTP statuses") from None
+    if any(isinstance(status, bool) or not isinstance(status, int) or not 300 <= status <= 599 for status in statuses):
+        raise InvalidInputError("retry_statuses must be whole numbers from 300 to 599")
+    return statuses
+
+
+@frozen
+class RetryPolicy:
+    """How a call is tried again after a failure that may pass.
+
+    What is tried again: a `TransportError` unless its `retryable` is False, and an answer whose status is
+    among `retry_statuses`, but for a `DailyLimitError`. All times are in seconds.
+    """
+
+    max_attempts: int = field(default=5, validator=_count)
+    """Attempts in all, the first one included."""
+    backoff_base: float = field(default=0.5, validator=_seconds)
+    """The longest wait before the second attempt; it doubles with every attempt."""
+    backoff_cap: float = field(default=8.0, validator=_seconds)
+    """The longest wait before any attempt that the server did not set a time for."""
+    max_elapsed: float = field(default=120.0, validator=_seconds)
+    """Time from the first send, waits for a rate-limit permit left out, after which no attempt begins."""
+    retry_statuses: frozenset[int] = field(
+        default=frozenset({408, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524, 530}),
+        converter=_statuses,
+    )
+    """Statuses worth another attempt."""
+
+
+def wait_before_retry(
+    policy: RetryPolicy, failure: BaseException | None, *, attempt: int, elapsed: float, jitter: float
+) -> float | None:
+    """Decide on a failed attempt: None to give up, or the seconds to wait before the next.
+
+    `attempt` counts the attempts made, `elapsed` the seconds since the first was sent, and `jitter` is a
+    random number from 0 to 1. The wait is a full jitter: anything up to the doubled base, and up to the cap.
+    A `Retry-After` is a floor, with jitter above it only; one that does not fit into what is left of
+    `max_elapsed` gives up at once.
+    """
+    if not _worth_retrying(policy, failure) or attempt >= policy.max_attempts:
+        return None
+    backoff = jitter * min(policy.backoff_cap, policy.backoff_base * 2.0 ** min(attempt - 1, _LARGEST_EXPONENT))
+    left = policy.max_elapsed - elapsed
+    floor = failure.retry_after if isinstance(failure, StatusError) else None
+    if floor is None:
+        return backoff if backoff <= left else None
+    return min(floor + backoff, left) if floor <= left else None
+
+
+def _worth_retrying(policy: RetryPolicy, failure: BaseException | None) -> bool:
+    if isinstance(failure, TransportError):
+        return failure.retryable
+    if isinstance(failure, StatusError) and not isinstance(failure, DailyLimitError):
+        return failure.status in policy.retry_statuses
+    return False
+
+
+async def retrying(attempt: Callable[[], Awaitable[T]], policy: RetryPolicy, elapsed: Callable[[], float]) -> T:
+    """Await `attempt` until it succeeds or the policy gives up, and then let its last error out.
+
+    The first attempt runs without tenacity, whose set-up most calls need not pay; when it fails, its error
+    is handed over as the outcome of tenacity's first. Each call gets an `AsyncRetrying` of its own: one
+    shared between tasks gives wrong results.
+    """
+    try:
+        return await attempt()
+    except (TransportError, StatusError) as error:
+        first_failure: GHLVoiceError | None = error
+
+    async def first_failure_then_attempts() -> T:
+        nonlocal first_failure
+        if first_failure is not None:
+            failure, first_failure = first_failure, None
+            raise failure
+        return await attempt()
+
+    wait = 0.0
+
+    def decide(state: RetryCallState) -> bool:
+        nonlocal wait
+        failure = state.outcome.exception() if state.outcome is not None else None
+        decision = wait_before_retry(
+            policy,
+            failure,
+            attempt=state.attempt_number,
+            elapsed=elapsed(),
+            jitter=random.random(),  # noqa: S311  # spreads load, hides nothing
+        )
+        if decision is None:
+            return False
+        wait = decision
+        _log_retry(policy, failure, attempt=state.attempt_number, wait=wait)
+        return True
+
+    loop = AsyncRetrying(retry=decide, wait=lambda _: wait, sleep=asyncio.sleep, reraise=True)
+    return await loop(first_failure_then_attempts)
+
+
+def _log_retry(policy: RetryPolicy, failure: BaseException | None, *, attempt: int, wait: float) -> None:
+    # A logging handler of the caller's that raises must not change how the call ends.
+    with suppress(Exception):
+        logger.info(
+            "attempt %d of %d failed with %s; the next one is in %.2f s",
+            attempt,
+            policy.max_attempts,
+            type(failure).__name__,
+            wait,
+        )

@@ -1,0 +1,193 @@
+"""The aiohttp adapter: sends one `Request`, reads one `Response`, and maps every error of aiohttp's.
+
+This is the one file of the client that knows aiohttp. One `send` is one request on the wire.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import zlib
+from typing import TYPE_CHECKING, Final
+
+import aiohttp
+from aiohttp import hdrs
+from yarl import URL
+
+from ghl_voice_async.auth import Secret
+from ghl_voice_async.errors import AttemptTimeoutError, ClientClosedError, TransportError
+from ghl_voice_async.response import Response
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ghl_voice_async.request import Request
+
+__all__ = ["ERROR_BODY_LIMIT", "RESPONSE_BODY_LIMIT", "Transport", "transport_error"]
+
+RESPONSE_BODY_LIMIT: Final = 8 * 1024 * 1024
+ERROR_BODY_LIMIT: Final = 64 * 1024
+
+_NO_TIMEOUT = aiohttp.ClientTimeout(total=None, connect=None, sock_connect=None, sock_read=None)
+
+
+class Transport:
+    """Sends requests through an `aiohttp.ClientSession`: its own, opened on first use, or a borrowed one.
+
+    `timeout` bounds one attempt in seconds, from the moment it has a connection's place to its last byte.
+    """
+
+    def __init__(self, *, timeout: float, max_connections: int, session: aiohttp.ClientSession | None = None) -> None:
+        self._timeout = timeout
+        self._max_connections = max_connections
+        self._session = session
+        self._borrowed = session is not None
+        self._places: asyncio.Semaphore | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there is a session of our own that nobody has closed."""
+        return self._session is not None and not self._borrowed and not self._session.closed
+
+    async def send(self, request: Request, token: Secret) -> Response:
+        """Send one request and read its whole answer. Raises `TransportError` and nothing of aiohttp's."""
+        session, places = self._open()
+        failure: TransportError
+        # The places are ours, so that waiting for one is not charged to the timeout, as aiohttp would.
+        async with places:
+            try:
+                async with asyncio.timeout(self._timeout) as scope:
+                    return await _exchange(session, request, token)
+            except TimeoutError:
+                if not scope.expired():
+                    failure = TransportError("a timeout below us, while looking up or connecting to the server")
+                else:
+                    failure = AttemptTimeoutError(f"no whole answer within {self._timeout:g} s")
+            except TransportError as error:
+                # Its traceback passes through frames of aiohttp's, which hold the headers as they are sent.
+                failure = error.with_traceback(None)
+            except (aiohttp.ClientError, OSError) as error:
+                failure = transport_error(error)
+        # Raised out here, where no aiohttp error is being handled, so that none becomes its context.
+        raise failure
+
+    async def aclose(self) -> None:
+        """Close the session, unless it is borrowed."""
+        session, self._session = self._session, None
+        if session is not None and not self._borrowed:
+            await session.close()
+
+    def _open(self) -> tuple[aiohttp.ClientSession, asyncio.Semaphore]:
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=0), cookie_jar=aiohttp.DummyCookieJar()
+            )
+        if self._session.closed:
+            raise ClientClosedError("the aiohttp session given to this client is closed")
+        if self._places is None:
+            self._places = asyncio.Semaphore(min([self._max_connections, *_connector_limits(self._session)]))
+        return self._session, self._places
+
+
+def _connector_limits(session: aiohttp.ClientSession) -> Iterator[int]:
+    connector = session.connector
+    if connector is not None:
+        yield from (limit for limit in (connector.limit, connector.limit_per_host) if limit)
+
+
+async def _exchange(session: aiohttp.ClientSession, request: Request, token: Secret) -> Response:
+    async with session.get(
+        URL(request.url, encoded=True),
+        headers={**request.headers, hdrs.AUTHORIZATION: Secret(f"Bearer {token}")},
+        allow_redirects=False,
+        auto_decompress=False,
+        raise_for_status=False,
+        timeout=_NO_TIMEOUT,
+        middlewares=(*getattr(session, "_middlewares", ()), _one_wire_request),
+    ) as answer:
+        limit = RESPONSE_BODY_LIMIT if 200 <= answer.status < 300 else ERROR_BODY_LIMIT
+        body = await _read_body(answer, limit)
+        return Response(status=answer.status, headers=answer.headers, body=body, reason=answer.reason or "")
+
+
+async def _one_wire_request(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+    """Keep aiohttp from sending a GET a second time, unseen, when a kept connection turns out to be dead.
+
+    It does so for errors of its own that come out of here, so they go out as one of ours. As the innermost
+    middleware, since those of a borrowed session stay in force around it.
+    """
+    try:
+        return await handler(request)
+    except (aiohttp.ClientError, OSError) as error:
+        failure = transport_error(error)
+    raise failure
+
+
+async def _read_body(answer: aiohttp.ClientResponse, limit: int) -> bytes:
+    """Read to the end against a limit on the unfolded size.
+
+    aiohttp's own unfolding does not notice a gzip stream without its end, and unfolds a small bomb whole.
+    """
+    encoding = answer.headers.get(hdrs.CONTENT_ENCODING, "identity").strip().lower()
+    if encoding not in {"identity", "gzip", "x-gzip", "deflate"}:
+        raise TransportError(f"the body has a Content-Encoding that was not asked for: {encoding!r}", retryable=False)
+    unfold = None
+    body = bytearray()
+    while chunk := await answer.content.readany():
+        if encoding != "identity":
+            unfold = unfold or zlib.decompressobj(_window_bits(encoding, chunk))
+            try:
+                chunk = unfold.decompress(chunk, limit + 1 - len(body))  # noqa: PLW2901  # the same bytes, unfolded
+            except zlib.error:
+                damaged = True
+            else:
+                damaged = bool(unfold.unused_data)
+            if damaged:
+                raise TransportError(f"the body is not valid {encoding}")
+        body += chunk
+        if len(body) > limit:
+            raise TransportError(f"the body is larger than the limit of {limit} bytes", retryable=False)
+    if unfold is not None and not unfold.eof:
+        raise TransportError(f"the body was cut short: its {encoding} stream has no end")
+    return bytes(body)
+
+
+def _window_bits(encoding: str, start: bytes) -> int:
+    """Choose zlib's format: gzip, or for deflate the zlib format of RFC 9110 or the bare stream some send."""
+    if encoding != "deflate":
+        return zlib.MAX_WBITS | 16
+    return zlib.MAX_WBITS if start[0] & 0x0F == 8 else -zlib.MAX_WBITS
+
+
+def transport_error(error: Exception) -> TransportError:  # noqa: PLR0911  # a table
+    """Make the error of ours for one of aiohttp's or the system's, by its type and never by its status.
+
+    A server that talks garbage is a `ClientResponseError` with the status 400, which no server sent. Of the
+    original only what can hold no header is kept, since its repr has the token in it.
+    """
+    match error:
+        case TransportError():
+            return error
+        case aiohttp.ClientSSLError() | aiohttp.ServerFingerprintMismatch() | ssl.SSLError():
+            return TransportError(f"TLS failed: {_system_text(error)}", retryable=False)
+        case aiohttp.ClientConnectorDNSError():
+            return TransportError(f"the name of the server {error.host} cannot be resolved")
+        case aiohttp.ClientConnectorError():
+            return TransportError(f"cannot connect to {error.host}:{error.port}: {_system_text(error)}")
+        case aiohttp.ServerDisconnectedError():
+            return TransportError("the server closed the connection before it answered")
+        case aiohttp.ClientPayloadError():
+            return TransportError("the body was cut short")
+        case aiohttp.ClientHttpProxyError():
+            return TransportError(f"the proxy answered {error.status}")
+        case aiohttp.ClientResponseError():
+            return TransportError("the answer is not valid HTTP")
+        case OSError():
+            return TransportError(f"the connection failed: {_system_text(error)}")
+        case _:
+            return TransportError(f"the request failed in aiohttp: {type(error).__name__}")
+
+
+def _system_text(error: Exception) -> str:
+    text = getattr(error, "strerror", None)
+    return text if isinstance(text, str) and text else type(error).__name__
