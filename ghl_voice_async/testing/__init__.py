@@ -16,6 +16,7 @@ from ghl_voice_async.testing.faults import (
     Silence,
     SlowDrip,
     Status,
+    everyday_faults,
 )
 from ghl_voice_async.testing.seen import Seen, SeenRequest
 from ghl_voice_async.testing.server import VoiceAIServer
@@ -34,6 +35,7 @@ __all__ = [
     "Status",
     "VoiceAIServer",
     "VoiceAIServerProcess",
+    "everyday_faults",
     "make_call_log",
     "running_in_thread",
 ]

@@ -27,6 +27,7 @@ __all__ = [
     "Silence",
     "SlowDrip",
     "Status",
+    "everyday_faults",
 ]
 
 _AS_LONG_AS_A_TEST_COULD_LAST = 3600.0
@@ -145,6 +146,22 @@ class ResetWithinAnswer(Fault):
         await part.write(body[: len(body) // 2])
         _reset(request)
         return part
+
+
+def everyday_faults(share: float) -> dict[Fault, float]:
+    """Return rates for the `faults` of a server, such that this share of the requests goes wrong.
+
+    Every fault in the mixture is one that passes, so that a client which tries again loses nothing.
+    """
+    kinds = (
+        Status(503, "<html>Service Unavailable</html>"),
+        Status(502),
+        Status(500, '{"statusCode": 500, "message": "Internal server error"}'),
+        ResetBeforeAnswer(),
+        ResetWithinAnswer(),
+        CutShort(),
+    )
+    return dict.fromkeys(kinds, share / len(kinds))
 
 
 def _body(answer: web.Response) -> bytes:

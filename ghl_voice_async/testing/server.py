@@ -73,7 +73,7 @@ class VoiceAIServer:
         if interval <= 0 or daily < 1:
             raise ValueError("interval must be above 0, and daily at least 1")
         self._rates = dict(faults or {})
-        if any(not 0 <= rate <= 1 for rate in self._rates.values()) or sum(self._rates.values()) > 1:
+        if any(not 0 <= rate <= 1 for rate in self._rates.values()) or sum(self._rates.values()) > 1 + 1e-9:
             raise ValueError("rates of faults are from 0 to 1, and not more than 1 together")
         self.seed = seed
         self.token = token

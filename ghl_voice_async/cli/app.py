@@ -1,0 +1,66 @@
+"""The commands put together, and what their errors become: one line on standard error and an exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from ghl_voice_async import AuthenticationError, GHLVoiceError, InvalidInputError, PermissionDeniedError, __version__
+from ghl_voice_async.cli.demo import demo
+from ghl_voice_async.cli.get import get
+from ghl_voice_async.cli.page import printable
+from ghl_voice_async.cli.simulate import simulate
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["run"]
+
+FAILED: Final = 1
+BAD_USAGE: Final = 2
+NOT_AUTHORISED: Final = 3
+INTERRUPTED: Final = 130
+
+
+@click.group(no_args_is_help=False, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="ghl-voice")
+def ghl_voice() -> None:
+    """HighLevel Voice AI call logs.
+
+    The token is read from GHL_ACCESS_TOKEN or from --token-file. Exit codes: 0 all is well, 1 a call log
+    could not be fetched, 2 bad usage, 3 not authorised, 130 interrupted.
+    """
+
+
+for command in (get, simulate, demo):
+    ghl_voice.add_command(command)
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command line and return its exit code."""
+    try:
+        code = ghl_voice.main(list(arguments), prog_name="ghl-voice", standalone_mode=False)
+        sys.stdout.flush()
+    except click.ClickException as error:
+        return _fail(error.format_message(), BAD_USAGE)
+    except InvalidInputError as error:
+        return _fail(str(error), BAD_USAGE)
+    except (AuthenticationError, PermissionDeniedError) as error:
+        return _fail(str(error), NOT_AUTHORISED)
+    except GHLVoiceError as error:
+        return _fail(str(error), FAILED)
+    except BrokenPipeError:
+        # Whoever read our output has left; Python would complain once more when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+    except (click.Abort, KeyboardInterrupt):
+        return _fail("interrupted", INTERRUPTED)
+    return code if isinstance(code, int) else 0
+
+
+def _fail(text: str, code: int) -> int:
+    click.echo(f"ghl-voice: {printable(text)}", err=True)
+    return code
