@@ -104,7 +104,8 @@ class VoiceAIClient:
     def __del__(self) -> None:
         session = getattr(self, "_session", None)
         if session is not None and session.transport.is_open:
-            warnings.warn(f"unclosed {self!r}: use `async with`, or await its aclose()", ResourceWarning, source=self)
+            message = f"unclosed {self!r}: use `async with`, or await its aclose()"
+            warnings.warn(message, ResourceWarning, stacklevel=2, source=self)
 
     def __repr__(self) -> str:
         return f"<VoiceAIClient of {self._base_url}>"

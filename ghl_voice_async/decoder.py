@@ -288,6 +288,14 @@ def _without_none(annotation: Any) -> Any:  # noqa: ANN401  # a type
     return first
 
 
+def _is_list(annotation: Any) -> bool:  # noqa: ANN401  # a type
+    return get_origin(annotation) is list
+
+
+def _is_dict(annotation: Any) -> bool:  # noqa: ANN401  # a type
+    return get_origin(annotation) is dict
+
+
 @cache
 def _converter() -> Converter:
     converter = Converter(detailed_validation=False)
@@ -300,11 +308,11 @@ def _converter() -> Converter:
     )
     for annotation, hook in hooks:
         converter.register_structure_hook(annotation, hook)
-    converter.register_structure_hook_factory(lambda t: get_origin(t) is list, _list_hook)
-    converter.register_structure_hook_func(lambda t: get_origin(t) is dict, _object)
-    converter.register_structure_hook_factory(attrs.has, _model_hook)
+    converter.register_structure_hook_factory(_is_list, lambda t: _list_hook(t, converter))
+    converter.register_structure_hook_func(_is_dict, _object)
+    converter.register_structure_hook_factory(attrs.has, lambda t: _model_hook(t, converter))
     converter.register_structure_hook_factory(lambda t: t is ExecutedCallAction, lambda _: _action_hook(converter))
-    converter.register_unstructure_hook_factory(attrs.has, _encode_hook)
+    converter.register_unstructure_hook_factory(attrs.has, lambda t: _encode_hook(t, converter))
     converter.register_unstructure_hook(datetime, _encode_instant)
     converter.register_unstructure_hook(dict, lambda value: value)
     return converter

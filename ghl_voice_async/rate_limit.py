@@ -107,9 +107,7 @@ class WindowRateLimiter:
             window = self._windows[location_id] = _Window(self.rate_limit, asyncio.get_running_loop())
         await window.acquire()
 
-    def release(
-        self, location_id: str, *, status: int | None = None, headers: Mapping[str, str] = _NO_HEADERS
-    ) -> None:
+    def release(self, location_id: str, *, status: int | None = None, headers: Mapping[str, str] = _NO_HEADERS) -> None:
         """Let the permit's slot become free one interval from now, and pause the location after a 429."""
         window = self._windows[location_id]
         if status == 429:

@@ -15,7 +15,7 @@ from ghl_voice_async.response import Headers, Response, status_error
 from ghl_voice_async.retry import RetryPolicy, retrying
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from ghl_voice_async.rate_limit import RateLimiter
     from ghl_voice_async.request import Request
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["Session"]
 
 T = TypeVar("T")
-_NO_HEADERS = Headers({})
+_NO_HEADERS: Mapping[str, str] = Headers({})
 
 
 @define
@@ -111,13 +111,10 @@ class Session:
         else:
             call.waited_for_permits += clock() - asked_at
         call.attempts += 1
-        response = None
+        status, headers = None, _NO_HEADERS
         try:
             response = await self.transport.send(call.request, token)
+            status, headers = response.status, response.headers
+            return response
         finally:
-            self.rate_limiter.release(
-                call.request.location_id,
-                status=None if response is None else response.status,
-                headers=_NO_HEADERS if response is None else response.headers,
-            )
-        return response
+            self.rate_limiter.release(call.request.location_id, status=status, headers=headers)

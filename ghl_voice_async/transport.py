@@ -55,8 +55,9 @@ class Transport:
         failure: TransportError
         # The places are ours, so that waiting for one is not charged to the timeout, as aiohttp would.
         async with places:
+            scope = asyncio.timeout(self._timeout)
             try:
-                async with asyncio.timeout(self._timeout) as scope:
+                async with scope:
                     return await _exchange(session, request, token)
             except TimeoutError:
                 if not scope.expired():
@@ -110,7 +111,9 @@ async def _exchange(session: aiohttp.ClientSession, request: Request, token: Sec
         return Response(status=answer.status, headers=answer.headers, body=body, reason=answer.reason or "")
 
 
-async def _one_wire_request(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+async def _one_wire_request(
+    request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+) -> aiohttp.ClientResponse:
     """Keep aiohttp from sending a GET a second time, unseen, when a kept connection turns out to be dead.
 
     It does so for errors of its own that come out of here, so they go out as one of ours. As the innermost
@@ -137,7 +140,7 @@ async def _read_body(answer: aiohttp.ClientResponse, limit: int) -> bytes:
         if encoding != "identity":
             unfold = unfold or zlib.decompressobj(_window_bits(encoding, chunk))
             try:
-                chunk = unfold.decompress(chunk, limit + 1 - len(body))  # noqa: PLW2901  # the same bytes, unfolded
+                chunk = unfold.decompress(chunk, limit + 1 - len(body))
             except zlib.error:
                 damaged = True
             else:
@@ -159,7 +162,7 @@ def _window_bits(encoding: str, start: bytes) -> int:
     return zlib.MAX_WBITS if start[0] & 0x0F == 8 else -zlib.MAX_WBITS
 
 
-def transport_error(error: Exception) -> TransportError:  # noqa: PLR0911  # a table
+def transport_error(error: Exception) -> TransportError:
     """Make the error of ours for one of aiohttp's or the system's, by its type and never by its status.
 
     A server that talks garbage is a `ClientResponseError` with the status 400, which no server sent. Of the

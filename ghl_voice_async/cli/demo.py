@@ -38,7 +38,9 @@ class _Outcome:
 @click.option("--calls", type=click.IntRange(1), default=2000, show_default=True, help="Call logs to fetch.")
 @click.option("--locations", type=click.IntRange(1), default=20, show_default=True, help="Locations they are in.")
 @click.option("--faults", type=click.FloatRange(0, 1), default=0.03, show_default=True, help="Share that goes wrong.")
-@click.option("--interval", type=click.FloatRange(0, min_open=True), default=10.0, show_default=True, help="Of the limit.")
+@click.option(
+    "--interval", type=click.FloatRange(0, min_open=True), default=10.0, show_default=True, help="Of the limit."
+)
 def demo(calls: int, locations: int, faults: float, interval: float) -> int:
     """Fetch call logs from a simulator with faults, and count what happened."""
     console = Console()
@@ -64,9 +66,10 @@ async def _fetch_all(
     with Progress(*columns, console=console) as progress:
         task = progress.add_task("fetching", total=len(wanted))
         started = time.perf_counter()
-        async with VoiceAIClient(
-            server.token, base_url=server.url, timeout=_TIMEOUT, rate_limit=rate_limit
-        ) as client, asyncio.TaskGroup() as group:
+        async with (
+            VoiceAIClient(server.token, base_url=server.url, timeout=_TIMEOUT, rate_limit=rate_limit) as client,
+            asyncio.TaskGroup() as group,
+        ):
             for call_id, location_id in wanted:
                 group.create_task(_fetch(client, call_id, location_id, outcome, lambda: progress.advance(task)))
         outcome.seconds = time.perf_counter() - started

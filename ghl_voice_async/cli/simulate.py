@@ -18,7 +18,9 @@ __all__ = ["simulate"]
 @click.option("--seed", type=int, default=0, help="What the made-up call logs follow from.")
 @click.option("--faults", type=click.FloatRange(0, 1), default=0.0, help="Share of the requests that go wrong.")
 @click.option("--max-requests", type=click.IntRange(1), default=100, show_default=True, help="Limit of a location.")
-@click.option("--interval", type=click.FloatRange(0, min_open=True), default=10.0, show_default=True, help="Its seconds.")
+@click.option(
+    "--interval", type=click.FloatRange(0, min_open=True), default=10.0, show_default=True, help="Its seconds."
+)
 def simulate(port: int, seed: int, faults: float, max_requests: int, interval: float) -> None:
     """Answer as HighLevel does, on this machine, until Ctrl+C."""
     server = VoiceAIServer(

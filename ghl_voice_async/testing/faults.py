@@ -49,7 +49,7 @@ class Status(Fault):
     body: str | bytes = ""
     headers: Mapping[str, str] = field(factory=dict, eq=False)
 
-    async def play(self, request: web.Request, answer: web.Response) -> web.StreamResponse:
+    async def play(self, request: web.Request, answer: web.Response) -> web.StreamResponse:  # noqa: ARG002
         """Answer with the status."""
         body = self.body.encode() if isinstance(self.body, str) else self.body
         return web.Response(status=self.status, body=body, headers=self.headers)
@@ -61,7 +61,7 @@ class BadJSON(Fault):
 
     body: bytes = b'{"id": "507f1f77bcf86cd799439011", "summary": '
 
-    async def play(self, request: web.Request, answer: web.Response) -> web.StreamResponse:
+    async def play(self, request: web.Request, answer: web.Response) -> web.StreamResponse:  # noqa: ARG002
         """Answer with the body."""
         return web.Response(body=self.body, content_type="application/json", headers=_own_headers(answer))
 
@@ -72,7 +72,7 @@ class Latency(Fault):
 
     seconds: float
 
-    async def play(self, request: web.Request, answer: web.Response) -> web.StreamResponse:
+    async def play(self, request: web.Request, answer: web.Response) -> web.StreamResponse:  # noqa: ARG002
         """Wait, then answer."""
         await asyncio.sleep(self.seconds)
         return answer
@@ -82,7 +82,7 @@ class Latency(Fault):
 class Silence(Fault):
     """Takes the request and never answers; the connection stays open until the client leaves."""
 
-    async def play(self, request: web.Request, answer: web.Response) -> web.StreamResponse:
+    async def play(self, request: web.Request, answer: web.Response) -> web.StreamResponse:  # noqa: ARG002
         """Say nothing, for an hour at the most."""
         await asyncio.sleep(_AS_LONG_AS_A_TEST_COULD_LAST)
         return answer

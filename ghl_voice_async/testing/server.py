@@ -61,7 +61,7 @@ class VoiceAIServer:
         self,
         *,
         seed: int = 0,
-        token: str = "pit-simulator",
+        token: str = "pit-simulator",  # noqa: S107  # opens this simulator and nothing else
         max_requests: int | None = 100,
         interval: float = 10.0,
         daily: int = 200_000,
@@ -115,9 +115,7 @@ class VoiceAIServer:
         self._added[self._location(location_id), call_id] = call_log
         return call_id
 
-    def fail(
-        self, fault: Fault, *, times: int = 1, call_id: str | None = None, location_id: str | None = None
-    ) -> None:
+    def fail(self, fault: Fault, *, times: int = 1, call_id: str | None = None, location_id: str | None = None) -> None:
         """Play a fault on the next `times` requests, or on those of one call or location.
 
         Faults that were asked for first are played first.

@@ -41,7 +41,9 @@ _instants = st.builds(
 )
 # camelCase words that no schema knows: "tomorrow's" keys.
 _unknown_keys = st.dictionaries(
-    st.sampled_from(("_id", "callScore", "translatedTranscript", "triggerMessage2", "région")) | _texts, _json, max_size=2
+    st.sampled_from(("_id", "callScore", "translatedTranscript", "triggerMessage2", "région")) | _texts,
+    _json,
+    max_size=2,
 )
 
 

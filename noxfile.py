@@ -1,0 +1,104 @@
+"""The sessions that make, check and show the project. `nox -l` lists them."""
+
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2025.2.9"
+nox.options.default_venv_backend = "uv|virtualenv"
+nox.options.sessions = ["tests", "lint", "types", "docs"]
+
+PROJECT = tomllib.loads(Path("pyproject.toml").read_text())
+WHEEL = ".[cli,testing]"  # installed from a built wheel, never in place: what is tested is what people get
+
+
+def present_pythons() -> list[str]:
+    """Find which of the supported Pythons run here: asking beats looking, since a shim may lead nowhere."""
+    found = {(sys.version_info.major, sys.version_info.minor)}
+    for version in ((3, 11), (3, 12), (3, 13)):
+        command = ["python{}.{}".format(*version), "-c", "print('here')"]
+        try:
+            answer = subprocess.run(command, capture_output=True, check=False)
+        except OSError:
+            continue
+        if answer.stdout.strip() == b"here":
+            found.add(version)
+    return ["{}.{}".format(*version) for version in sorted(found)]
+
+
+def group(name: str) -> list[str]:
+    return PROJECT["dependency-groups"][name]
+
+
+def floors() -> list[str]:
+    """Pin every dependency of the package to the oldest release that it admits."""
+    project = PROJECT["project"]
+    ranges = [
+        *project["dependencies"],
+        *(item for extra in project["optional-dependencies"].values() for item in extra),
+    ]
+    return [item.replace(">=", "==") for item in ranges]
+
+
+def run_tests(session: nox.Session) -> None:
+    # With the working directory out of sys.path, the tests import the wheel and not the checkout.
+    env = {"PYTHONSAFEPATH": "1", "COVERAGE_FILE": str(Path(session.create_tmp(), "coverage"))}
+    session.run("coverage", "erase", env=env)
+    session.run("coverage", "run", "-m", "pytest", *session.posargs, env=env)
+    session.run("coverage", "combine", "--quiet", env=env)
+    session.run("coverage", "report", env=env)
+
+
+@nox.session(python=present_pythons())
+def tests(session: nox.Session) -> None:
+    """Run the tests on the built wheel, with every supported Python that is present."""
+    session.install(WHEEL, *group("tests"))
+    run_tests(session)
+
+
+@nox.session(python="3.11" if "3.11" in present_pythons() else None)
+def lowest(session: nox.Session) -> None:
+    """Run the tests with the oldest dependencies that the package admits."""
+    session.install(WHEEL, *floors(), *group("tests"))
+    run_tests(session)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check the style."""
+    session.install(*group("lint"))
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Check the types: mypy on package and tests, pyright on the package."""
+    session.install("-e", WHEEL, *group("types"), *group("tests"))
+    session.run("mypy")
+    session.run("pyright")
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Build the site; a warning is an error."""
+    session.install(WHEEL, *group("docs"))
+    session.run("sphinx-build", "-nW", "--keep-going", "-q", "docs", "docs/_build/html")
+
+
+@nox.session
+def demo(session: nox.Session) -> None:
+    """Fetch two thousand call logs from a simulator on this machine."""
+    session.install(WHEEL)
+    session.run("ghl-voice", "demo", *session.posargs)
+
+
+@nox.session
+def benchmarks(session: nox.Session) -> None:
+    """Print the tables of tests/benchmarks."""
+    session.install(WHEEL)
+    for table in sorted(Path("tests/benchmarks").glob("*.py")):
+        session.run("python", str(table), *session.posargs)
