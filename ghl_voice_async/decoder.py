@@ -145,11 +145,11 @@ def _boolean(value: object, _: object) -> bool:
 
 
 def _number(value: object, _: object) -> float:
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        if math.isfinite(value):
-            return value
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise _Mismatch.expected("number", value)
+    if isinstance(value, float) and not math.isfinite(value):
         raise _Mismatch([("", "expected a finite number")])
-    raise _Mismatch.expected("number", value)
+    return value
 
 
 def _object(value: object, _: object) -> dict[str, Any]:

@@ -41,8 +41,6 @@ _ERRORS: dict[int, type[StatusError]] = {
 class Headers(Mapping[str, str]):
     """Read-only headers that find names in any case, and pickle. A name given twice is joined with `, `."""
 
-    __slots__ = ("_values",)
-
     def __init__(self, headers: Mapping[str, str]) -> None:
         self._values: dict[str, str] = {}
         for name, value in headers.items():

@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from ghl_voice_async import InvalidInputError
+from ghl_voice_async.request import call_log_request, check_base_url, request_headers
+
+BASE = "https://services.leadconnectorhq.com"
+BAD_IDS = [
+    "", " ", "   ", ".", "..", "a/b", "../x", "a%2Fb", "a?b", "a#b", "a\x00", "a\n", "\ta", "é", "①", "a b",
+    "a" * 257, None, 7, b"abc", ["a"],
+]  # fmt: skip
+
+
+def test_the_url_is_the_one_of_the_api_page() -> None:
+    request = call_log_request(BASE, {}, "507f1f77bcf86cd799439011", "LOC123456789ABCDEF")
+    assert request.url == f"{BASE}/voice-ai/dashboard/call-logs/507f1f77bcf86cd799439011?locationId=LOC123456789ABCDEF"
+    assert (request.call_id, request.location_id) == ("507f1f77bcf86cd799439011", "LOC123456789ABCDEF")
+
+
+@pytest.mark.parametrize("good", ["a", "-", "_", "a" * 256, "Z9_-"])
+def test_ids_of_the_known_alphabet_are_taken(good: str) -> None:
+    assert call_log_request(BASE, {}, good, good).url.endswith(f"/{good}?locationId={good}")
+
+
+@pytest.mark.parametrize("bad", BAD_IDS, ids=repr)
+def test_promise_23_a_bad_id_is_refused_by_name(bad: Any) -> None:
+    with pytest.raises(InvalidInputError, match=r"^call_id must be 1 to 256 of the characters"):
+        call_log_request(BASE, {}, bad, "LOC")
+    with pytest.raises(InvalidInputError, match=r"^location_id must be 1 to 256 of the characters"):
+        call_log_request(BASE, {}, "abc", bad)
+
+
+def test_the_error_of_a_bad_id_names_the_call() -> None:
+    with pytest.raises(InvalidInputError) as caught:
+        call_log_request(BASE, {}, "a/b", "LOC")
+    assert (caught.value.call_id, caught.value.location_id, caught.value.attempts) == ("a/b", "LOC", 0)
+    with pytest.raises(InvalidInputError) as caught:
+        call_log_request(BASE, {}, 7, None)  # type: ignore[arg-type]  # the point
+    assert (caught.value.call_id, caught.value.location_id) == (None, None)
+
+
+def test_a_long_bad_id_is_shown_in_part() -> None:
+    with pytest.raises(InvalidInputError) as caught:
+        call_log_request(BASE, {}, "/" * 5000, "LOC")
+    assert "(5000 characters)" in str(caught.value.args[0])
+    assert len(caught.value.args[0]) < 200
+
+
+def test_every_request_carries_these_headers() -> None:
+    headers = request_headers("v3")
+    assert headers["Version"] == "v3"
+    assert headers["Accept"] == "application/json"
+    assert headers["User-Agent"].startswith("ghl-voice-async/")
+
+
+@pytest.mark.parametrize("bad", ["", "2021 04 15", "v3\r\nX: 1", "ü", None, 3])
+def test_a_bad_version_is_refused(bad: Any) -> None:
+    with pytest.raises(InvalidInputError, match="api_version"):
+        request_headers(bad)
+
+
+@pytest.mark.parametrize(
+    ("given", "used"),
+    [
+        (BASE, BASE),
+        (BASE + "/", BASE),
+        ("https://proxy.example.com:8443/ghl/", "https://proxy.example.com:8443/ghl"),
+        ("http://127.0.0.1:8080", "http://127.0.0.1:8080"),
+        ("http://localhost:1", "http://localhost:1"),
+        ("http://[::1]:1", "http://[::1]:1"),
+    ],
+)
+def test_base_urls_that_can_be_used(given: str, used: str) -> None:
+    assert check_base_url(given) == used
+
+
+@pytest.mark.parametrize(
+    ("bad", "why"),
+    [
+        ("", "empty"),
+        (None, "must be a str"),
+        ("services.leadconnectorhq.com", "https://"),
+        ("ftp://example.com", "https://"),
+        ("https://", "a host"),
+        ("https://user:marked@example.com", "user or a password"),
+        ("https://example.com/?key=marked", "query"),
+        ("https://example.com/#marked", "fragment"),
+        ("https://example.com/a/../b", r"\.\."),
+        ("https://example.com/%2e%2E/b", r"\.\."),
+        ("https://exämple.com", "character"),
+        ("https://example.com/a b", "character"),
+        ("https://example.com\n", "character"),
+        ("https://example.com:99999", "cannot be parsed"),
+        ("https://example.com:0", "port"),
+        ("https://[::1", "cannot be parsed"),
+        ("http://services.leadconnectorhq.com", "clear text"),
+        ("http://192.168.1.1", "clear text"),
+        ("http://127.0.0.1.example.com", "clear text"),
+    ],
+)
+def test_promise_24_a_bad_base_url_is_refused_saying_why_and_without_its_secrets(bad: Any, why: str) -> None:
+    with pytest.raises(InvalidInputError, match=f"^base_url cannot be used: .*{why}") as caught:
+        check_base_url(bad)
+    assert "marked" not in str(caught.value)

@@ -1,0 +1,154 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from multidict import CIMultiDict
+
+import ghl_voice_async as ghl
+from ghl_voice_async.response import Headers, Response, retry_after, status_error
+
+DATE = "Sun, 06 Nov 1994 08:49:37 GMT"
+
+
+def error_of(status: int, body: Any = b"", headers: Mapping[str, str] | None = None, **rest: str) -> ghl.StatusError:
+    raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+    error = status_error(Response(status=status, body=raw, headers=headers or {}, reason=rest.pop("reason", "")), **rest)
+    assert error is not None
+    return error
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [
+        (302, ghl.StatusError),
+        (400, ghl.BadRequestError),
+        (401, ghl.AuthenticationError),
+        (403, ghl.PermissionDeniedError),
+        (404, ghl.NotFoundError),
+        (408, ghl.StatusError),
+        (409, ghl.StatusError),
+        (422, ghl.UnprocessableEntityError),
+        (425, ghl.StatusError),
+        (429, ghl.RateLimitError),
+        (500, ghl.ServerError),
+        (501, ghl.ServerError),
+        (530, ghl.ServerError),
+    ],
+)
+def test_a_status_becomes_its_error(status: int, expected: type[ghl.StatusError]) -> None:
+    error = error_of(status)
+    assert type(error) is expected
+    assert error.status == status
+
+
+@pytest.mark.parametrize("status", [200, 201, 204, 299])
+def test_a_success_is_no_error(status: int) -> None:
+    assert status_error(Response(status=status)) is None
+
+
+def test_a_429_with_nothing_left_of_the_day_is_the_daily_limit() -> None:
+    assert type(error_of(429, headers={"x-ratelimit-daily-remaining": "0"})) is ghl.DailyLimitError
+    assert type(error_of(429, headers={"x-ratelimit-daily-remaining": "7"})) is ghl.RateLimitError
+
+
+@pytest.mark.parametrize(
+    ("body", "reason", "message"),
+    [
+        ({"message": "Invalid token"}, "Unauthorized", "Invalid token"),
+        ({"message": ["a is empty", "b is empty", 7]}, "", "a is empty; b is empty"),
+        ({"message": []}, "Whatever", "Whatever"),
+        ({"message": 7}, "Whatever", "Whatever"),
+        ({"error": "x"}, "", "Unauthorized"),
+        (["x"], "", "Unauthorized"),
+        (b"<html>", "", "Unauthorized"),
+        (b"", "", "Unauthorized"),
+    ],
+)
+def test_the_message_is_that_of_the_body_or_else_the_reason_phrase(body: Any, reason: str, message: str) -> None:
+    assert error_of(401, body, reason=reason).message == message
+
+
+def test_a_status_that_nobody_named_has_a_message_too() -> None:
+    assert error_of(530).message == "status without a name"
+
+
+@pytest.mark.parametrize("body", [b"x" * 5000, "é".encode() * 5000, b"\xff" * 5000])
+def test_promise_1_the_body_is_kept_up_to_2_kib(body: bytes) -> None:
+    assert 2000 < len(error_of(500, body).body.encode()) <= 2048
+
+
+def test_a_long_message_is_cut_as_well() -> None:
+    assert len(error_of(400, {"message": "x" * 5000}).message) == 2048
+
+
+def test_a_secret_that_the_server_echoes_is_struck_out() -> None:
+    headers = CIMultiDict({"X-Echo": "Bearer marked"})
+    body = {"message": "bad token marked"}
+    error = error_of(400, body, headers, secret="marked", reason="marked")
+    assert "marked" not in repr((str(error), vars(error)))
+    assert error.headers["x-echo"] == "Bearer [redacted]"
+    assert error.message == "bad token [redacted]"
+    assert "marked" not in error_of(400, b"x" * 2045 + b"marked", secret="marked").body
+
+
+def test_headers_are_found_in_any_case_and_cannot_be_changed() -> None:
+    headers = Headers(CIMultiDict([("Set-Cookie", "a"), ("set-cookie", "b"), ("X", "1")]))
+    assert headers["SET-COOKIE"] == "a, b"
+    assert dict(headers) == {"set-cookie": "a, b", "x": "1"}
+    assert len(headers) == 2
+    assert repr(Headers({"X": "1"})) == "Headers({'x': '1'})"
+    with pytest.raises(TypeError):
+        headers["X"] = "2"  # type: ignore[index]  # the point
+
+
+def test_the_repr_of_a_response_shows_neither_body_nor_headers() -> None:
+    assert repr(Response(status=200, body=b"marked", headers={"A": "marked"})) == (
+        "Response(status=200, body=<6 bytes>, reason='')"
+    )
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        ("5", 5),
+        (" 5 ", 5),
+        ("1.5", 1.5),
+        ("3600", 3600),
+        ("Sun, 06 Nov 1994 08:49:47 GMT", 10),
+        ("Sunday, 06-Nov-94 08:49:47 GMT", 10),
+        ("Sun Nov  6 08:49:47 1994", 10),
+    ],
+)
+def test_promise_9_retry_after_is_read_in_all_its_forms(value: str, seconds: float) -> None:
+    assert retry_after(Headers({"Retry-After": value, "Date": DATE})) == seconds
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "0", "0.0", "-1", DATE, "Sun, 06 Nov 1994 08:49:30 GMT", "", "abc", "nan", "inf", "1e400", "٥", "5, 6", "[5]",
+        "Sun, 06 Nov 99999 08:49:47 GMT", "9" * 400, "1.", ".5", "+5", "Thu, 99 Foo 2026 99:99:99 GMT",
+    ],
+)  # fmt: skip
+def test_promise_9_a_retry_after_that_makes_no_sense_is_ignored(value: str) -> None:
+    assert retry_after(Headers({"Retry-After": value, "Date": DATE})) is None
+
+
+def test_a_date_is_measured_against_our_clock_where_the_answer_has_none() -> None:
+    soon = format_datetime(datetime.now(UTC) + timedelta(hours=1), usegmt=True)
+    wait = retry_after(Headers({"Retry-After": soon}))
+    assert wait is not None
+    assert 3500 < wait <= 3600
+
+
+@given(st.text() | st.from_regex(r"[A-Za-z]{3}, [0-9]{1,3} [A-Za-z]{3} [0-9]{1,6} [0-9:]{1,9} [A-Z+0-9-]*"), st.text())
+def test_promise_9_no_header_ever_turns_an_answer_into_an_exception(value: str, date: str) -> None:
+    wait = retry_after(Headers({"Retry-After": value, "Date": date}))
+    assert wait is None or wait > 0

@@ -1,0 +1,59 @@
+"""An event loop whose clock jumps to the next timer when there is nothing else to do.
+
+An hour of `asyncio.sleep` takes a few milliseconds, and nothing depends on how fast the machine is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import selectors
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+SOCKETS_GRACE = 0.002  # real seconds that loopback sockets get before the clock jumps
+STUCK = 10.0  # real seconds without any timer or socket after which the test is stuck
+SMALLEST_STEP = 1e-6
+
+
+class JumpingSelector(selectors.DefaultSelector):  # type: ignore[valid-type,misc]  # chosen by the platform
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = 1000.0
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        if timeout is None:
+            ready: list[tuple[selectors.SelectorKey, int]] = super().select(STUCK)
+            if not ready:
+                raise AssertionError("nothing is left that could wake the event loop")
+            return ready
+        ready = super().select(SOCKETS_GRACE if timeout > 0 else 0)
+        if not ready and timeout > 0:
+            self.now += max(timeout, SMALLEST_STEP)
+        return ready
+
+
+class VirtualTimeLoop(asyncio.SelectorEventLoop):
+    def __init__(self) -> None:
+        self._jumping = JumpingSelector()
+        super().__init__(self._jumping)
+
+    def time(self) -> float:
+        return self._jumping.now
+
+
+def virtual_time(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
+    """Run an async test on a virtual clock."""
+
+    @functools.wraps(test)
+    def run(*args: Any, **kwargs: Any) -> None:
+        with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
+            runner.run(test(*args, **kwargs))
+
+    return run
+
+
+def now() -> float:
+    return asyncio.get_running_loop().time()
