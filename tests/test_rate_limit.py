@@ -1,0 +1,202 @@
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ghl_voice_async import InvalidInputError, RateLimit, RateLimiter, WindowRateLimiter
+from ghl_voice_async.rate_limit import Unlimited
+from virtual_time import now, virtual_time
+
+
+async def request(limiter: WindowRateLimiter, latency: float, sent: list[float], location: str = "A") -> None:
+    await limiter.acquire(location)
+    sent.append(now())
+    await asyncio.sleep(latency)
+    limiter.release(location, status=200)
+
+
+def most_in_any_window(times: list[float], interval: float) -> int:
+    return max(sum(start <= time < start + interval for time in times) for start in times)
+
+
+@virtual_time
+async def test_the_limit_is_spent_at_once_and_then_waited_for() -> None:
+    limiter = WindowRateLimiter(RateLimit(max_requests=3, interval=10.0))
+    sent: list[float] = []
+    await asyncio.gather(*(request(limiter, 0.5, sent) for _ in range(7)))
+    assert [round(time - sent[0], 3) for time in sent] == [0, 0, 0, 10.5, 10.5, 10.5, 21.0]
+
+
+@settings(max_examples=60)
+@given(
+    st.integers(1, 5),
+    st.floats(0.1, 20),
+    st.lists(st.tuples(st.floats(0, 5), st.floats(0, 3), st.booleans()), min_size=1, max_size=40),
+)
+def test_promise_30_never_more_than_the_limit_arrives_in_any_window(
+    limit: int, interval: float, calls: list[tuple[float, float, bool]]
+) -> None:
+    @virtual_time
+    async def scenario() -> None:
+        limiter = WindowRateLimiter(RateLimit(max_requests=limit, interval=interval))
+        arrived: list[float] = []
+
+        async def call(begin: float, latency: float) -> None:
+            await asyncio.sleep(begin)
+            await limiter.acquire("A")
+            try:
+                await asyncio.sleep(latency)
+                arrived.append(now())
+                await asyncio.sleep(latency / 2)
+            finally:
+                limiter.release("A", status=200)
+
+        tasks = []
+        for begin, latency, cancelled in calls:
+            task = asyncio.create_task(call(begin, latency))
+            tasks.append(task)
+            if cancelled:
+                asyncio.get_running_loop().call_later(begin + latency / 2, task.cancel)
+        await asyncio.gather(*tasks, return_exceptions=True)
+        if arrived:
+            # The server's clock and ours differ by rounding, so a window is taken a hair shorter.
+            assert most_in_any_window(arrived, interval * (1 - 1e-9)) <= limit
+
+    scenario()
+
+
+@virtual_time
+async def test_those_who_asked_first_go_first() -> None:
+    limiter = WindowRateLimiter(RateLimit(max_requests=1, interval=1.0))
+    order: list[int] = []
+
+    async def call(number: int) -> None:
+        await limiter.acquire("A")
+        order.append(number)
+        limiter.release("A", status=200)
+
+    await asyncio.gather(*(call(number) for number in range(20)))
+    assert order == list(range(20))
+
+
+@virtual_time
+async def test_locations_do_not_wait_for_each_other() -> None:
+    limiter = WindowRateLimiter(RateLimit(max_requests=1, interval=100.0))
+    started = now()
+    for location in ("A", "B", "C"):
+        await request(limiter, 0.0, [], location)
+    assert now() - started < 1
+
+
+@virtual_time
+async def test_promise_25_a_cancelled_waiter_leaves_its_permit_to_the_next() -> None:
+    limiter = WindowRateLimiter(RateLimit(max_requests=1, interval=10.0))
+    sent: list[float] = []
+    await request(limiter, 0.0, sent)
+    impatient = asyncio.create_task(request(limiter, 0.0, sent))
+    patient = asyncio.create_task(request(limiter, 0.0, sent))
+    await asyncio.sleep(1)
+    impatient.cancel()
+    await patient
+    assert impatient.cancelled()
+    assert round(sent[1] - sent[0], 3) == 10.0
+
+
+@virtual_time
+async def test_promise_25_a_permit_that_races_with_a_cancellation_is_whole() -> None:
+    limiter = WindowRateLimiter(RateLimit(max_requests=1, interval=10.0))
+    sent: list[float] = []
+    await limiter.acquire("A")
+    racing = asyncio.create_task(request(limiter, 0.0, sent))
+    patient = asyncio.create_task(request(limiter, 0.0, sent))
+    await asyncio.sleep(0)
+    limiter.release("A", status=200)
+    # The permit comes by a timer ten seconds from now; the cancellation in the very same turn of the loop.
+    asyncio.get_running_loop().call_later(10.0, racing.cancel)
+    await patient
+    assert racing.cancelled()
+    assert len(sent) == 1
+
+
+@virtual_time
+async def test_after_a_thousand_cancellations_the_capacity_is_whole() -> None:
+    limiter = WindowRateLimiter(RateLimit(max_requests=5, interval=1.0))
+    await asyncio.gather(*(limiter.acquire("A") for _ in range(5)))
+    waiting = [asyncio.create_task(limiter.acquire("A")) for _ in range(1000)]
+    await asyncio.sleep(0)
+    for task in waiting:
+        task.cancel()
+    await asyncio.gather(*waiting, return_exceptions=True)
+    for _ in range(5):
+        limiter.release("A", status=200)
+    sent: list[float] = []
+    await asyncio.gather(*(request(limiter, 0.0, sent) for _ in range(6)))
+    assert [round(time - sent[0], 3) for time in sent] == [0, 0, 0, 0, 0, 1]
+
+
+@virtual_time
+async def test_promise_3_a_429_pauses_the_whole_location_and_no_other() -> None:
+    limiter = WindowRateLimiter(RateLimit(max_requests=100, interval=10.0))
+    started = now()
+    await limiter.acquire("A")
+    limiter.release("A", status=429)
+    sent: list[float] = []
+    await asyncio.gather(*(request(limiter, 0.0, sent) for _ in range(3)), request(limiter, 0.0, sent, "B"))
+    assert [round(time - started, 3) for time in sent] == [0, 10, 10, 10]
+
+
+@virtual_time
+async def test_a_pause_lasts_for_the_retry_after_where_there_is_one() -> None:
+    limiter = WindowRateLimiter(RateLimit(max_requests=100, interval=10.0))
+    started = now()
+    await limiter.acquire("A")
+    limiter.release("A", status=429, headers={"Retry-After": "2.5"})
+    await limiter.acquire("A")
+    assert round(now() - started, 3) == 2.5
+
+
+@virtual_time
+async def test_promise_29_a_pause_ends_on_time_though_nobody_waits_through_it() -> None:
+    limiter = WindowRateLimiter(RateLimit(max_requests=100, interval=10.0))
+    await limiter.acquire("A")
+    limiter.release("A", status=429)
+    waiting = asyncio.create_task(limiter.acquire("A"))
+    await asyncio.sleep(1)
+    waiting.cancel()
+    await asyncio.sleep(9)
+    before = now()
+    await limiter.acquire("A")
+    assert now() == before
+
+
+def test_the_defaults_are_the_published_limits() -> None:
+    assert RateLimit() == RateLimit(max_requests=100, interval=10.0, daily=200_000)
+    assert repr(WindowRateLimiter(RateLimit())) == (
+        "WindowRateLimiter(RateLimit(max_requests=100, interval=10.0, daily=200000))"
+    )
+
+
+@pytest.mark.parametrize(
+    ("settings", "why"),
+    [
+        ({"max_requests": 0}, "max_requests must be at least 1"),
+        ({"max_requests": 1.5}, "max_requests must be a whole number"),
+        ({"interval": 0}, "interval must be a finite number of seconds above 0"),
+        ({"interval": float("nan")}, "interval must be a finite"),
+        ({"daily": -1}, "daily must be at least 1"),
+    ],
+)
+def test_promise_24_a_limit_that_cannot_be_right_is_refused(settings: dict[str, Any], why: str) -> None:
+    with pytest.raises(InvalidInputError, match=why):
+        RateLimit(**settings)
+
+
+async def test_no_limit_is_a_limiter_too() -> None:
+    limiter = Unlimited()
+    assert isinstance(limiter, RateLimiter)
+    await limiter.acquire("A")
+    limiter.release("A", status=429, headers={})

@@ -1,0 +1,235 @@
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import ghl_voice_async as ghl
+from ghl_voice_async import InvalidInputError, RetryPolicy
+from ghl_voice_async.retry import retrying, wait_before_retry
+from virtual_time import now, virtual_time
+
+POLICY = RetryPolicy()
+RESET = ghl.TransportError("reset")
+
+
+def status(code: int, wait: float | None = None) -> ghl.StatusError:
+    error = ghl.RateLimitError if code == 429 else ghl.StatusError
+    return error("no", status=code, retry_after=wait)
+
+
+@pytest.mark.parametrize(
+    ("failure", "attempt", "elapsed", "jitter", "wait"),
+    [
+        # What is worth another attempt.
+        (RESET, 1, 0, 1.0, 0.5),
+        (ghl.AttemptTimeoutError("late"), 1, 30, 1.0, 0.5),
+        (ghl.TransportError("TLS failed", retryable=False), 1, 0, 1.0, None),
+        (status(408), 1, 0, 1.0, 0.5),
+        (status(425), 1, 0, 1.0, 0.5),
+        (status(429), 1, 0, 1.0, 0.5),
+        (status(500), 1, 0, 1.0, 0.5),
+        (status(524), 1, 0, 1.0, 0.5),
+        (status(530), 1, 0, 1.0, 0.5),
+        (status(400), 1, 0, 1.0, None),
+        (status(401), 1, 0, 1.0, None),
+        (status(302), 1, 0, 1.0, None),
+        (status(501), 1, 0, 1.0, None),
+        (status(505), 1, 0, 1.0, None),
+        (ghl.DailyLimitError("tomorrow", status=429), 1, 0, 1.0, None),
+        (ghl.DecodeError(["$: not JSON"]), 1, 0, 1.0, None),
+        (ghl.ClientClosedError("closed"), 1, 0, 1.0, None),
+        (asyncio.CancelledError(), 1, 0, 1.0, None),
+        (KeyError("ours"), 1, 0, 1.0, None),
+        (None, 1, 0, 1.0, None),
+        # Full jitter, doubled with every attempt, up to the cap.
+        (RESET, 1, 0, 0.0, 0.0),
+        (RESET, 1, 0, 0.5, 0.25),
+        (RESET, 2, 0, 1.0, 1.0),
+        (RESET, 3, 0, 1.0, 2.0),
+        (RESET, 4, 0, 1.0, 4.0),
+        # No more attempts than the policy has.
+        (RESET, 5, 0, 1.0, None),
+        # No wait that would pass the end of it.
+        (RESET, 1, 119.5, 1.0, 0.5),
+        (RESET, 1, 119.6, 1.0, None),
+        # Retry-After is a floor, and jitter goes upward only.
+        (status(429, 5), 1, 0, 0.0, 5.0),
+        (status(429, 5), 1, 0, 1.0, 5.5),
+        (status(503, 5), 3, 0, 1.0, 7.0),
+        (status(429, 120), 1, 0, 1.0, 120.0),
+        (status(429, 60), 1, 60, 1.0, 60.0),
+        (status(429, 60), 1, 60.1, 0.0, None),
+        (status(429, 3600), 1, 60, 0.0, None),
+    ],
+)
+def test_the_decision(
+    failure: BaseException | None, attempt: int, elapsed: float, jitter: float, wait: float | None
+) -> None:
+    assert wait_before_retry(POLICY, failure, attempt=attempt, elapsed=elapsed, jitter=jitter) == wait
+
+
+def test_the_cap_holds_however_many_attempts_there_were() -> None:
+    policy = RetryPolicy(max_attempts=100_000, max_elapsed=1e9)
+    assert wait_before_retry(policy, RESET, attempt=5, elapsed=0, jitter=1.0) == 8.0
+    assert wait_before_retry(policy, RESET, attempt=99_999, elapsed=0, jitter=1.0) == 8.0
+
+
+def test_statuses_can_be_chosen() -> None:
+    policy = RetryPolicy(retry_statuses={404})  # type: ignore[arg-type]  # any iterable will do
+    assert wait_before_retry(policy, status(404), attempt=1, elapsed=0, jitter=1.0) is not None
+    assert wait_before_retry(policy, status(503), attempt=1, elapsed=0, jitter=1.0) is None
+
+
+@given(
+    st.integers(1, 10), st.floats(0, 200), st.floats(0, 1), st.none() | st.floats(0.001, 1e6), st.sampled_from([429, 503])
+)
+def test_no_wait_is_shorter_than_asked_for_or_passes_the_end(
+    attempt: int, elapsed: float, jitter: float, asked: float | None, code: int
+) -> None:
+    wait = wait_before_retry(POLICY, status(code, asked), attempt=attempt, elapsed=elapsed, jitter=jitter)
+    if wait is not None:
+        assert wait >= (asked or 0)
+        assert elapsed + wait <= POLICY.max_elapsed + 1e-9
+
+
+@pytest.mark.parametrize(
+    ("settings", "why"),
+    [
+        ({"max_attempts": 0}, "max_attempts must be at least 1"),
+        ({"max_attempts": 1.5}, "max_attempts must be a whole number"),
+        ({"max_attempts": True}, "max_attempts must be a whole number"),
+        ({"backoff_base": 0}, "backoff_base must be a finite number of seconds above 0"),
+        ({"backoff_cap": -1}, "backoff_cap must be a finite"),
+        ({"backoff_cap": True}, "backoff_cap must be a number of seconds, not bool"),
+        ({"max_elapsed": float("nan")}, "max_elapsed must be a finite"),
+        ({"max_elapsed": float("inf")}, "max_elapsed must be a finite"),
+        ({"max_elapsed": "60"}, "max_elapsed must be a number of seconds, not str"),
+        ({"retry_statuses": 500}, "retry_statuses must be a set"),
+        ({"retry_statuses": {200}}, "retry_statuses must be whole numbers"),
+        ({"retry_statuses": {"500"}}, "retry_statuses must be whole numbers"),
+        ({"retry_statuses": {True}}, "retry_statuses must be whole numbers"),
+    ],
+)
+def test_promise_24_a_policy_that_cannot_be_right_is_refused(settings: dict[str, Any], why: str) -> None:
+    with pytest.raises(InvalidInputError, match=why):
+        RetryPolicy(**settings)
+
+
+def test_a_policy_cannot_be_changed() -> None:
+    with pytest.raises(AttributeError):
+        POLICY.max_attempts = 7  # type: ignore[misc]  # the point
+
+
+class Attempts:
+    """Fails as told, once an item, then succeeds."""
+
+    def __init__(self, *failures: BaseException) -> None:
+        self.failures = list(failures)
+        self.started_at: list[float] = []
+
+    async def __call__(self) -> str:
+        self.started_at.append(now())
+        if self.failures:
+            raise self.failures.pop(0)
+        return "done"
+
+    def elapsed(self) -> float:
+        return now() - self.started_at[0]
+
+
+@virtual_time
+async def test_a_success_is_returned_at_once() -> None:
+    attempts = Attempts()
+    assert await retrying(attempts, POLICY, attempts.elapsed) == "done"
+    assert len(attempts.started_at) == 1
+
+
+@virtual_time
+async def test_failures_are_tried_again_until_one_succeeds() -> None:
+    attempts = Attempts(status(503, 2.0), RESET, status(429, 3.0))
+    assert await retrying(attempts, POLICY, attempts.elapsed) == "done"
+    first, second, third, fourth = attempts.started_at
+    assert 2.0 <= second - first <= 2.5
+    assert 0.0 <= third - second <= 1.0
+    assert 3.0 <= fourth - third <= 5.0
+
+
+@virtual_time
+async def test_the_last_error_is_let_out_as_it_is() -> None:
+    failures = [ghl.TransportError(str(number)) for number in range(5)]
+    attempts = Attempts(*failures)
+    with pytest.raises(ghl.TransportError) as caught:
+        await retrying(attempts, POLICY, attempts.elapsed)
+    assert caught.value is failures[-1]
+    assert caught.value.__cause__ is None
+    assert caught.value.__context__ is None
+    assert len(attempts.started_at) == 5
+
+
+@virtual_time
+async def test_an_error_that_is_not_worth_it_is_let_out_after_one_attempt() -> None:
+    attempts = Attempts(status(404), RESET)
+    with pytest.raises(ghl.StatusError, match="404"):
+        await retrying(attempts, POLICY, attempts.elapsed)
+    assert len(attempts.started_at) == 1
+
+
+@pytest.mark.parametrize("failure", [KeyError("a bug of ours"), asyncio.CancelledError()])
+@pytest.mark.parametrize("before", [[], [RESET]])
+def test_bugs_and_cancellations_are_never_tried_again(failure: BaseException, before: list[BaseException]) -> None:
+    @virtual_time
+    async def scenario() -> None:
+        attempts = Attempts(*before, failure)
+        with pytest.raises(type(failure)):
+            await retrying(attempts, POLICY, attempts.elapsed)
+        assert len(attempts.started_at) == len(before) + 1
+
+    scenario()
+
+
+@virtual_time
+async def test_promise_26_a_cancellation_while_backing_off_ends_it_at_once() -> None:
+    attempts = Attempts(status(503, 60.0))
+    task = asyncio.create_task(retrying(attempts, POLICY, attempts.elapsed))
+    await asyncio.sleep(1)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert now() - attempts.started_at[0] < 1.1
+
+
+@virtual_time
+async def test_calls_that_run_together_do_not_mix_their_attempts() -> None:
+    calls = [Attempts(*[ghl.TransportError(f"{number}")] * (number % 5)) for number in range(50)]
+    assert await asyncio.gather(*(retrying(call, POLICY, call.elapsed) for call in calls)) == ["done"] * 50
+    assert [len(call.started_at) for call in calls] == [number % 5 + 1 for number in range(50)]
+
+
+@virtual_time
+async def test_a_retry_is_logged_with_its_reason_and_without_the_call(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    attempts = Attempts(status(503, 2.0))
+    await retrying(attempts, RetryPolicy(backoff_base=0.001), attempts.elapsed)
+    assert caplog.messages == ["attempt 1 of 5 failed with StatusError; the next one is in 2.00 s"]
+
+
+@virtual_time
+async def test_promise_44_a_logging_handler_that_raises_changes_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    class Broken(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            raise RuntimeError(record.msg)
+
+    caplog.set_level(logging.DEBUG)
+    logger = logging.getLogger("ghl_voice_async")
+    broken = Broken()
+    logger.addHandler(broken)
+    try:
+        attempts = Attempts(RESET)
+        assert await retrying(attempts, POLICY, attempts.elapsed) == "done"
+    finally:
+        logger.removeHandler(broken)
