@@ -48,7 +48,7 @@ class TokenProvider(Protocol):
 
     async def get_token(self, location_id: str) -> str:
         """Return the token for this location."""
-        ...  # noqa: PIE790  # pyright takes a docstring alone for a body that returns nothing
+        ...  # pyright takes a docstring alone for a body that returns nothing
 
     async def token_refused(self, location_id: str, token: str) -> None:
         """Learn that the server answered 401 to this token."""

@@ -108,7 +108,8 @@ class VoiceAIClient:
             warnings.warn(message, ResourceWarning, stacklevel=2, source=self)
 
     def __repr__(self) -> str:
-        return f"<VoiceAIClient of {self._base_url}>"
+        # Tracebacks with local variables show clients whose arguments were refused, too.
+        return f"<VoiceAIClient of {getattr(self, '_base_url', 'no server')}>"
 
 
 def _token_provider(token: str | TokenProvider | None) -> TokenProvider:

@@ -62,12 +62,12 @@ class Headers(Mapping[str, str]):
 
 @frozen
 class Response:
-    """One whole answer. The body, which may hold a call, is not in the repr."""
+    """One whole answer. The repr shows nothing of the server's own words, which may hold a call or an echo."""
 
     status: int
     headers: Mapping[str, str] = field(factory=lambda: Headers({}), repr=False)
     body: bytes = field(default=b"", repr=lambda body: f"<{len(body)} bytes>")
-    reason: str = ""
+    reason: str = field(default="", repr=False)
 
 
 def status_error(response: Response, *, secret: str = "") -> StatusError | None:

@@ -12,13 +12,13 @@ import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from lossless import normal
 
 import ghl_voice_async as ghl
 from ghl_voice_async import ActionType, DecodeError, InvalidInputError, decode_call_log, encode_call_log
 from ghl_voice_async.testing import make_call_log
 from ghl_voice_async.testing.call_logs import call_id_at
 from ghl_voice_async.testing.strategies import call_log_payloads, call_logs
-from lossless import normal
 
 ID = "65f0c3a1b2d4e5f60718293a"
 
@@ -39,7 +39,11 @@ def test_the_documented_shape_decodes_whole_and_comes_back_the_same(documented: 
 
 def test_every_field_of_the_documented_shape_is_where_it_belongs(documented: dict[str, Any]) -> None:
     call = decode_call_log(json.dumps(documented))
-    assert (call.id, call.contact_id, call.agent_id) == (documented["id"], documented["contactId"], documented["agentId"])
+    assert (call.id, call.contact_id, call.agent_id) == (
+        documented["id"],
+        documented["contactId"],
+        documented["agentId"],
+    )
     assert (call.is_agent_deleted, call.trial_call, call.duration) == (False, False, 214)
     assert (call.from_number, call.message_id) == ("+15055550142", "65f0c3a1b2d4e5f60718293d")
     assert call.created_at == datetime(2025, 10, 2, 14, 5, tzinfo=UTC)

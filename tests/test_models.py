@@ -47,7 +47,10 @@ def texts_of(value: Any) -> list[str]:
 
 def reprs_of(value: Any) -> list[str]:
     if attrs.has(type(value)):
-        return [repr(value), *(shown for item in attrs.asdict(value, recurse=False).values() for shown in reprs_of(item))]
+        return [
+            repr(value),
+            *(shown for item in attrs.asdict(value, recurse=False).values() for shown in reprs_of(item)),
+        ]
     return [shown for item in value for shown in reprs_of(item)] if isinstance(value, list) else []
 
 

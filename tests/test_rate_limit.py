@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from virtual_time import now, virtual_time
 
 from ghl_voice_async import InvalidInputError, RateLimit, RateLimiter, WindowRateLimiter
 from ghl_voice_async.rate_limit import Unlimited
-from virtual_time import now, virtual_time
 
 
 async def request(limiter: WindowRateLimiter, latency: float, sent: list[float], location: str = "A") -> None:

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from virtual_time import now, virtual_time
 
 import ghl_voice_async as ghl
 from ghl_voice_async import InvalidInputError, RetryPolicy
 from ghl_voice_async.retry import retrying, wait_before_retry
-from virtual_time import now, virtual_time
 
 POLICY = RetryPolicy()
 RESET = ghl.TransportError("reset")
@@ -86,7 +86,11 @@ def test_statuses_can_be_chosen() -> None:
 
 
 @given(
-    st.integers(1, 10), st.floats(0, 200), st.floats(0, 1), st.none() | st.floats(0.001, 1e6), st.sampled_from([429, 503])
+    st.integers(1, 10),
+    st.floats(0, 200),
+    st.floats(0, 1),
+    st.none() | st.floats(0.001, 1e6),
+    st.sampled_from([429, 503]),
 )
 def test_no_wait_is_shorter_than_asked_for_or_passes_the_end(
     attempt: int, elapsed: float, jitter: float, asked: float | None, code: int

@@ -1,0 +1,319 @@
+from __future__ import annotations
+
+import asyncio
+import gzip
+import socket
+import ssl
+import zlib
+from typing import TYPE_CHECKING
+
+import aiohttp
+import pytest
+from aiohttp.client_reqrep import ConnectionKey
+from virtual_time import now, virtual_time
+from wire import CALL, LOCATION, OK, TOKEN, RawServer, answer, raw_server
+from yarl import URL
+
+from ghl_voice_async import AttemptTimeoutError, ClientClosedError, TransportError
+from ghl_voice_async.auth import Secret
+from ghl_voice_async.request import call_log_request, request_headers
+from ghl_voice_async.transport import ERROR_BODY_LIMIT, RESPONSE_BODY_LIMIT, Transport, transport_error
+
+if TYPE_CHECKING:
+    from ghl_voice_async.response import Response
+    from ghl_voice_async.testing import VoiceAIServer
+
+KEY = ConnectionKey("example.com", 443, True, True, None, None, None)  # type: ignore[arg-type]  # noqa: FBT003
+REQUEST_INFO = aiohttp.RequestInfo(URL("https://example.com"), "GET", None, URL("https://example.com"))  # type: ignore[arg-type]
+JSON = b'{"id": "%b"}' % CALL.encode()
+
+
+async def send(url: str, **settings: float) -> Response:
+    transport = Transport(timeout=settings.get("timeout", 5.0), max_connections=10)
+    try:
+        return await transport.send(call_log_request(url, request_headers("v3"), CALL, LOCATION), Secret(TOKEN))
+    finally:
+        await transport.aclose()
+
+
+async def failure_of(raw: RawServer, **settings: float) -> TransportError:
+    with pytest.raises(TransportError) as caught:
+        await send(raw.url, **settings)
+    return caught.value
+
+
+async def test_one_request_goes_out_as_documented() -> None:
+    async with raw_server(OK) as raw:
+        response = await send(raw.url)
+    (request,) = raw.requests
+    assert request.startswith(f"GET /voice-ai/dashboard/call-logs/{CALL}?locationId={LOCATION} HTTP/1.1".encode())
+    for header in (f"Authorization: Bearer {TOKEN}", "Version: v3", "Accept: application/json"):
+        assert f"\r\n{header}\r\n".encode() in request
+    assert b"\r\nUser-Agent: ghl-voice-async/" in request
+    assert (response.status, response.body, response.reason) == (200, JSON, "OK")
+
+
+async def test_a_status_of_any_kind_is_an_answer() -> None:
+    async with raw_server(answer(b"<html>", "X-A: 1", status="503 Down for tea")) as raw:
+        response = await send(raw.url)
+    assert (response.status, response.reason, response.headers["x-a"]) == (503, "Down for tea", "1")
+
+
+async def test_promise_6_a_redirect_is_not_followed() -> None:
+    async with raw_server(OK) as target, raw_server(answer(b"", f"Location: {target.url}/", status="302 Found")) as raw:
+        assert (await send(raw.url)).status == 302
+        assert target.requests == []
+
+
+@pytest.mark.parametrize("keep", [True, False])
+async def test_promise_13_one_send_is_one_request_though_a_kept_connection_is_dead(keep: bool) -> None:
+    async with raw_server(OK, None, OK, keep=True) as raw:
+        transport = Transport(timeout=5.0, max_connections=10)
+        request = call_log_request(raw.url, request_headers("v3"), CALL, LOCATION)
+        if keep:
+            await transport.send(request, Secret(TOKEN))
+        else:
+            raw.answers.pop(0)
+        with pytest.raises(TransportError, match="closed the connection before it answered"):
+            await transport.send(request, Secret(TOKEN))
+        assert len(raw.requests) == (2 if keep else 1)
+        await transport.aclose()
+
+
+@pytest.mark.parametrize(
+    "wire",
+    [
+        b"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\n" + JSON,
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n50\r\n" + JSON,
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + b"%x\r\n" % len(JSON) + JSON + b"\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n" + gzip.compress(JSON)[:-4],
+        b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n" + gzip.compress(JSON)[:-9],
+        answer(gzip.compress(JSON)[:-8], "Content-Encoding: gzip"),
+        answer(zlib.compress(JSON)[:-4], "Content-Encoding: deflate"),
+    ],
+    ids=["length", "inside a chunk", "no last chunk", "gzip trailer", "gzip data", "stated gzip", "stated deflate"],
+)
+async def test_promise_14_a_body_cut_short_is_an_error_that_can_be_retried(wire: bytes) -> None:
+    async with raw_server(wire) as raw:
+        failure = await failure_of(raw)
+    assert "cut short" in str(failure)
+    assert failure.retryable
+
+
+@pytest.mark.parametrize(
+    ("encoding", "body"),
+    [
+        ("gzip", gzip.compress(JSON)),
+        ("x-gzip", gzip.compress(JSON)),
+        ("GZIP", gzip.compress(JSON)),
+        ("deflate", zlib.compress(JSON)),
+        ("deflate", zlib.compress(JSON)[2:-4]),
+        ("identity", JSON),
+    ],
+    ids=["gzip", "x-gzip", "GZIP", "deflate", "bare deflate", "identity"],
+)
+async def test_compressed_bodies_are_unfolded(encoding: str, body: bytes) -> None:
+    async with raw_server(answer(body, f"Content-Encoding: {encoding}")) as raw:
+        assert (await send(raw.url)).body == JSON
+
+
+@pytest.mark.parametrize("body", [b"not gzip at all", gzip.compress(JSON) + b"stray"])
+async def test_a_damaged_gzip_stream_is_an_error_that_can_be_retried(body: bytes) -> None:
+    async with raw_server(answer(body, "Content-Encoding: gzip")) as raw:
+        failure = await failure_of(raw)
+    assert str(failure) == "the body is not valid gzip"
+    assert failure.retryable
+
+
+async def test_an_encoding_that_was_not_asked_for_is_refused() -> None:
+    async with raw_server(answer(b"x", "Content-Encoding: br")) as raw:
+        failure = await failure_of(raw)
+    assert str(failure) == "the body has a Content-Encoding that was not asked for: 'br'"
+    assert not failure.retryable
+
+
+@pytest.mark.parametrize(
+    ("wire", "limit"),
+    [
+        (answer(b"x" * (RESPONSE_BODY_LIMIT + 1)), RESPONSE_BODY_LIMIT),
+        (answer(gzip.compress(bytes(200_000_000), 9), "Content-Encoding: gzip"), RESPONSE_BODY_LIMIT),
+        (answer(b"x" * (ERROR_BODY_LIMIT + 1), status="500 No"), ERROR_BODY_LIMIT),
+    ],
+    ids=["plain", "bomb", "error"],
+)
+async def test_promise_20_a_body_over_the_limit_is_refused_and_not_worth_another_try(wire: bytes, limit: int) -> None:
+    async with raw_server(wire) as raw:
+        failure = await failure_of(raw)
+    assert str(failure) == f"the body is larger than the limit of {limit} bytes"
+    assert not failure.retryable
+
+
+async def test_a_body_of_just_the_limit_is_read() -> None:
+    async with raw_server(answer(gzip.compress(bytes(RESPONSE_BODY_LIMIT)), "Content-Encoding: gzip")) as raw:
+        assert len((await send(raw.url)).body) == RESPONSE_BODY_LIMIT
+
+
+@pytest.mark.parametrize(
+    "wire",
+    [b"garbage\r\n\r\n", b"HTTP/1.1 abc OK\r\n\r\n", b"HTTP/1.1 200 OK\r\nX: " + b"a" * 100_000 + b"\r\n\r\n"],
+    ids=["status line", "status", "header"],
+)
+async def test_promise_8_an_answer_that_is_not_http_is_a_transport_error(wire: bytes) -> None:
+    async with raw_server(wire) as raw:
+        failure = await failure_of(raw)
+    assert str(failure) == "the answer is not valid HTTP"
+    assert failure.retryable
+
+
+@virtual_time
+async def test_promise_15_silence_ends_at_the_timeout() -> None:
+    async with raw_server(b"", keep=True) as raw:
+        started = now()
+        failure = await failure_of(raw, timeout=30.0)
+        assert 30 <= now() - started < 31
+    assert isinstance(failure, AttemptTimeoutError)
+    assert str(failure) == "no whole answer within 30 s"
+
+
+@virtual_time
+async def test_promise_15_a_body_that_never_ends_is_given_up_at_the_timeout() -> None:
+    async with raw_server(b"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\n{", keep=True) as raw:
+        assert isinstance(await failure_of(raw, timeout=30.0), AttemptTimeoutError)
+
+
+async def test_promise_18_a_refused_connection_names_the_server() -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with pytest.raises(TransportError, match=f"cannot connect to 127.0.0.1:{port}: Connect call failed") as caught:
+        await send(f"http://127.0.0.1:{port}")
+    assert caught.value.retryable
+
+
+async def test_promise_19_a_server_without_tls_is_not_worth_another_try(server: VoiceAIServer) -> None:
+    with pytest.raises(TransportError, match="TLS failed") as caught:
+        await send(server.url.replace("http://", "https://"))
+    assert not caught.value.retryable
+
+
+def dns_failure() -> aiohttp.ClientConnectorDNSError:
+    return aiohttp.ClientConnectorDNSError(KEY, OSError(-2, "Name or service not known"))
+
+
+@pytest.mark.parametrize(
+    ("error", "text", "retryable"),
+    [
+        (TransportError("ours"), "ours", True),
+        (aiohttp.ClientConnectorCertificateError(KEY, ssl.SSLCertVerificationError("x")), "TLS failed", False),
+        (aiohttp.ClientConnectorSSLError(KEY, ssl.SSLError(1, "bad record")), "TLS failed: bad record", False),
+        (aiohttp.ServerFingerprintMismatch(b"a", b"b", "h", 1), "TLS failed", False),
+        (ssl.SSLError(1, "bad record"), "TLS failed: bad record", False),
+        (dns_failure(), "the name of the server example.com cannot be resolved", True),
+        (
+            aiohttp.ClientConnectorError(KEY, ConnectionRefusedError(111, "Connection refused")),
+            "cannot connect to example.com:443: Connection refused",
+            True,
+        ),
+        (aiohttp.ClientProxyConnectionError(KEY, OSError(111, "refused")), "cannot connect to example.com:443", True),
+        (aiohttp.ServerDisconnectedError(), "closed the connection before it answered", True),
+        (aiohttp.ClientOSError(104, "Connection reset by peer"), "the connection failed: Connection reset", True),
+        (aiohttp.ClientConnectionResetError("Cannot write"), "the connection failed: ClientConnectionResetError", True),
+        (aiohttp.ClientPayloadError("x"), "the body was cut short", True),
+        (aiohttp.ClientHttpProxyError(REQUEST_INFO, (), status=502), "the proxy answered 502", True),
+        (aiohttp.ClientResponseError(REQUEST_INFO, (), status=400), "the answer is not valid HTTP", True),
+        (aiohttp.ServerTimeoutError("x"), "the connection failed", True),
+        (aiohttp.ClientConnectionError("Connector is closed."), "failed in aiohttp: ClientConnectionError", True),
+        (aiohttp.InvalidURL("x"), "failed in aiohttp: InvalidUrl", True),
+        (ConnectionResetError(104, "Connection reset by peer"), "the connection failed: Connection reset", True),
+        (BrokenPipeError(), "the connection failed: BrokenPipeError", True),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, Exception) else None,
+)
+def test_every_error_of_aiohttp_has_one_of_ours(error: Exception, text: str, retryable: bool) -> None:
+    ours = transport_error(error)
+    assert text.lower() in str(ours).lower()
+    assert ours.retryable is retryable
+    assert ours.__cause__ is None
+
+
+def test_no_error_class_of_aiohttps_client_is_left_out() -> None:
+    for name in aiohttp.client_exceptions.__all__:
+        error_class = getattr(aiohttp, name)
+        is_error = isinstance(error_class, type) and issubclass(error_class, Exception)
+        if is_error and not name.startswith("WS"):  # of web sockets, which nobody opens here
+            assert issubclass(error_class, aiohttp.ClientError | OSError), f"{name} would not be caught"
+
+
+async def test_a_timeout_below_us_is_no_timeout_of_the_attempt(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def resolve(*_: object, **__: object) -> None:
+        raise TimeoutError
+
+    monkeypatch.setattr(aiohttp.TCPConnector, "connect", resolve)
+    with pytest.raises(TransportError) as caught:
+        await send("https://example.com")
+    assert not isinstance(caught.value, AttemptTimeoutError)
+
+
+async def test_promise_16_waiting_for_a_place_is_not_charged_to_the_timeout() -> None:
+    @virtual_time
+    async def scenario() -> None:
+        async def slow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            try:
+                while True:
+                    await reader.readuntil(b"\r\n\r\n")
+                    await asyncio.sleep(0.9)
+                    writer.write(OK)
+            except (asyncio.IncompleteReadError, ConnectionError):
+                writer.close()
+
+        async with await asyncio.start_server(slow, "127.0.0.1", 0) as listening:
+            url = f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}"
+            transport = Transport(timeout=1.0, max_connections=10)
+            request = call_log_request(url, request_headers("v3"), CALL, LOCATION)
+            responses = await asyncio.gather(*(transport.send(request, Secret(TOKEN)) for _ in range(100)))
+            assert {response.status for response in responses} == {200}
+            await transport.aclose()
+            listening.close()
+
+    await asyncio.to_thread(scenario)
+
+
+@pytest.mark.parametrize(
+    ("limits", "at_most"), [({"limit": 2}, 2), ({"limit": 0, "limit_per_host": 3}, 3), ({"limit": 0}, 4)]
+)
+async def test_a_borrowed_connectors_smaller_limit_holds(limits: dict[str, int], at_most: int) -> None:
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(**limits)) as session, raw_server(OK) as raw:  # type: ignore[arg-type]
+        transport = Transport(timeout=5.0, max_connections=4, session=session)
+        await transport.send(call_log_request(raw.url, {}, CALL, LOCATION), Secret(TOKEN))
+        assert transport._places is not None
+        assert transport._places._value == at_most
+
+
+async def test_a_borrowed_session_keeps_its_middlewares_and_is_never_closed() -> None:
+    seen = []
+
+    async def theirs(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+        seen.append(request.url.path)
+        return await handler(request)
+
+    async with aiohttp.ClientSession(middlewares=[theirs]) as session, raw_server(OK) as raw:
+        transport = Transport(timeout=5.0, max_connections=4, session=session)
+        await transport.send(call_log_request(raw.url, {}, CALL, LOCATION), Secret(TOKEN))
+        await transport.aclose()
+        assert seen == [f"/voice-ai/dashboard/call-logs/{CALL}"]
+        assert not session.closed
+        assert not transport.is_open
+
+
+async def test_a_borrowed_session_may_raise_for_status_of_its_own() -> None:
+    async with aiohttp.ClientSession(raise_for_status=True) as session, raw_server(answer(b"", status="500 No")) as raw:
+        transport = Transport(timeout=5.0, max_connections=4, session=session)
+        assert (await transport.send(call_log_request(raw.url, {}, CALL, LOCATION), Secret(TOKEN))).status == 500
+
+
+async def test_a_borrowed_session_that_its_owner_closed_is_said_to_be() -> None:
+    session = aiohttp.ClientSession()
+    await session.close()
+    transport = Transport(timeout=5.0, max_connections=4, session=session)
+    with pytest.raises(ClientClosedError, match="given to this client is closed"):
+        await transport.send(call_log_request("https://example.com", {}, CALL, LOCATION), Secret(TOKEN))
