@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import os
 import pickle
 import traceback
@@ -144,17 +143,17 @@ async def test_statuses_mocked_with_aioresponses_become_their_errors(
     status: int, error_class: type[ghl.StatusError]
 ) -> None:
     async with VoiceAIClient(TOKEN) as client:
-        with aioresponses() as mocked:  # type: ignore[no-untyped-call]  # aioresponses has no types
+        with aioresponses() as mocked:
             mocked.get(URL, status=status, payload={"message": ["a", "b"]})
             with pytest.raises(error_class) as caught:
                 await client.get_call_log(CALL, LOCATION)
-            mocked.assert_called_once()
+            mocked.assert_called_once()  # type: ignore[no-untyped-call]  # aioresponses has no types
     assert (caught.value.message, caught.value.attempts) == ("a; b", 1)
 
 
 async def test_a_call_log_mocked_with_aioresponses_decodes(documented: dict[str, Any]) -> None:
     async with VoiceAIClient(TOKEN) as client:
-        with aioresponses() as mocked:  # type: ignore[no-untyped-call]  # aioresponses has no types
+        with aioresponses() as mocked:
             mocked.get(URL, payload=documented)
             assert encode_call_log(await client.get_call_log(CALL, LOCATION)) == documented
 
@@ -358,7 +357,7 @@ def test_promise_43_a_client_belongs_to_one_event_loop() -> None:
 
     asyncio.run(use_other())
     with pytest.raises(ghl.ClientClosedError, match="another event loop"):
-        asyncio.run(other.get_call_log(CALL, LOCATION))  # type: ignore[arg-type]  # a coroutine, by any name
+        asyncio.run(other.get_call_log(CALL, LOCATION))
     asyncio.run(use_and_close())
 
 
@@ -369,7 +368,7 @@ async def test_promise_43_a_forked_child_is_told_so(server: VoiceAIServer, monke
         with monkeypatch.context() as child:
             parent = os.getpid()
             child.setattr(os, "getpid", lambda: parent + 1)
-            with pytest.raises(ghl.ClientClosedError, match="after a fork|before a fork"):
+            with pytest.raises(ghl.ClientClosedError, match="before a fork"):
                 await client.get_call_log(server.call_ids(1)[0], server.location_id)
     assert server.seen.requests == 1
 
@@ -378,9 +377,10 @@ async def test_promise_42_a_client_dropped_without_close_warns_and_names_itself(
     client = client_of(server)
     await client.get_call_log(server.call_ids(1)[0], server.location_id)
     session = client._session.transport._session
-    with pytest.warns(ResourceWarning, match="unclosed <VoiceAIClient of http://127.0.0.1"):
-        del client
-        gc.collect()
+    clients = [client]
+    del client
+    with pytest.warns(ResourceWarning, match="unclosed <VoiceAIClient of http://127"):
+        clients.clear()
     assert session is not None
     await session.close()
 

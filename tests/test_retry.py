@@ -80,7 +80,7 @@ def test_the_cap_holds_however_many_attempts_there_were() -> None:
 
 
 def test_statuses_can_be_chosen() -> None:
-    policy = RetryPolicy(retry_statuses={404})  # type: ignore[arg-type]  # any iterable will do
+    policy = RetryPolicy(retry_statuses={404})
     assert wait_before_retry(policy, status(404), attempt=1, elapsed=0, jitter=1.0) is not None
     assert wait_before_retry(policy, status(503), attempt=1, elapsed=0, jitter=1.0) is None
 

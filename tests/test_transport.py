@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ghl_voice_async.response import Response
     from ghl_voice_async.testing import VoiceAIServer
 
-KEY = ConnectionKey("example.com", 443, True, True, None, None, None)  # type: ignore[arg-type]  # noqa: FBT003
+KEY = ConnectionKey("example.com", 443, True, True, None, None, None)  # noqa: FBT003
 REQUEST_INFO = aiohttp.RequestInfo(URL("https://example.com"), "GET", None, URL("https://example.com"))  # type: ignore[arg-type]
 JSON = b'{"id": "%b"}' % CALL.encode()
 

@@ -18,7 +18,7 @@ STUCK = 10.0  # real seconds without any timer or socket after which the test is
 SMALLEST_STEP = 1e-6
 
 
-class JumpingSelector(selectors.DefaultSelector):  # type: ignore[valid-type,misc]  # chosen by the platform
+class JumpingSelector(selectors.DefaultSelector):
     def __init__(self) -> None:
         super().__init__()
         self.now = 1000.0
