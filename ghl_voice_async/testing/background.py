@@ -61,12 +61,14 @@ class VoiceAIServerProcess:
         # Not multiprocessing, which would run the caller's main module a second time in the new process.
         command = [sys.executable, "-c", f"from {__name__} import _serve; _serve()"]
         process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)  # noqa: S603  # ourselves
-        self._process = process
         pickle.dump(self._settings, _pipe(process.stdin))
         _pipe(process.stdin).flush()
         self.url = _pipe(process.stdout).readline().decode().strip()
         if not self.url:
-            raise RuntimeError(f"the server's process ended at once, with exit code {process.wait()}")
+            with process:  # waits for its end and closes the pipes
+                pass
+            raise RuntimeError(f"the server's process ended at once, with exit code {process.returncode}")
+        self._process = process
         return self
 
     def __exit__(self, *_: object) -> None:
