@@ -50,7 +50,8 @@ _unknown_keys = st.dictionaries(
 def _object(**fields: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
     """Make objects in which each of the fields may be absent or null, and unknown keys may stand beside them."""
     known = st.fixed_dictionaries({}, optional={key: st.none() | value for key, value in fields.items()})
-    return st.builds(lambda extra, data: {**extra, **data}, _unknown_keys, known)
+    unknown = _unknown_keys.map(lambda items: {key: value for key, value in items.items() if key not in fields})
+    return st.builds(lambda extra, data: {**extra, **data}, unknown, known)
 
 
 _parameters: dict[str, st.SearchStrategy[dict[str, Any]]] = {
