@@ -106,15 +106,15 @@ __all__ = [
 _MODULES = ("errors", "models", "decoder", "rate_limit", "retry", "auth", "client")
 
 
-def __getattr__(name: str) -> object:
-    if name in __all__:
-        for module_name in _MODULES:
-            module = import_module(f"{__name__}.{module_name}")
-            if name in module.__all__:
-                value: object = getattr(module, name)
-                globals()[name] = value
-                return value
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+if not TYPE_CHECKING:  # a type checker that saw this would believe in any name
+
+    def __getattr__(name: str) -> object:
+        if name not in __all__:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        modules = (import_module(f"{__name__}.{module_name}") for module_name in _MODULES)
+        value: object = getattr(next(module for module in modules if name in module.__all__), name)
+        globals()[name] = value
+        return value
 
 
 def __dir__() -> list[str]:

@@ -45,7 +45,7 @@ def run(arguments: Sequence[str]) -> int:
         code = ghl_voice.main(list(arguments), prog_name="ghl-voice", standalone_mode=False)
         sys.stdout.flush()
     except click.ClickException as error:
-        return _fail(error.format_message(), BAD_USAGE)
+        return _fail(f"{error.format_message()} See ghl-voice --help.", BAD_USAGE)
     except InvalidInputError as error:
         return _fail(str(error), BAD_USAGE)
     except (AuthenticationError, PermissionDeniedError) as error:

@@ -1,0 +1,126 @@
+"""Who may import whom. Each file imports only from files named before it, so that data has one way to go."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import ghl_voice_async
+
+PACKAGE = Path(ghl_voice_async.__file__).parent
+
+# In the order of dependence: each module with those of ours that it may import.
+MAY_IMPORT: dict[str, set[str]] = {
+    "version": set(),
+    "errors": set(),
+    "validation": {"errors"},
+    "models": set(),
+    "decoder": {"errors", "models"},
+    "request": {"errors", "version"},
+    "response": {"errors"},
+    "retry": {"errors", "validation"},
+    "rate_limit": {"response", "validation"},
+    "auth": {"errors"},
+    "lifecycle": {"errors"},
+    "transport": {"request", "response", "errors", "auth"},
+    "session": {"request", "response", "errors", "auth", "retry", "rate_limit", "lifecycle", "transport"},
+    "client": {
+        "models",
+        "decoder",
+        "errors",
+        "request",
+        "retry",
+        "rate_limit",
+        "auth",
+        "session",
+        "transport",
+        "validation",
+    },
+    "__init__": {"version", "errors", "models", "decoder", "rate_limit", "retry", "auth", "client"},
+    "testing": {"models", "decoder", "testing"},
+    "pytest_plugin": {"testing"},
+    "cli": {"", "models", "testing", "cli"},
+}
+THIRD_PARTY: dict[str, set[str]] = {
+    "aiohttp": {"transport", "testing"},
+    "yarl": {"transport"},
+    "cattrs": {"decoder"},
+    "orjson": {"decoder", "response"},
+    "tenacity": {"retry"},
+    "hypothesis": {"testing"},
+    "pytest": {"pytest_plugin"},
+    "click": {"cli"},
+    "rich": {"cli"},
+}
+IMPORTED_FOR_TYPES_ALONE = {("client", "aiohttp")}
+
+
+def modules() -> list[tuple[str, Path]]:
+    """Return every file with the name of its row: its own, or that of its folder."""
+    return [(path.relative_to(PACKAGE).parts[0].removesuffix(".py"), path) for path in sorted(PACKAGE.rglob("*.py"))]
+
+
+def imported(path: Path) -> set[str]:
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path} imports relatively"
+            names.add(str(node.module))
+    return names
+
+
+def ours(path: Path) -> set[str]:
+    names = {name for name in imported(path) if name.split(".")[0] == "ghl_voice_async"}
+    return {".".join(name.split(".")[1:2]) for name in names}
+
+
+def test_every_module_has_its_row() -> None:
+    assert {name for name, _ in modules()} == set(MAY_IMPORT)
+
+
+@pytest.mark.parametrize(("module", "path"), modules(), ids=lambda value: value if isinstance(value, str) else "")
+def test_a_module_imports_only_what_its_row_allows(module: str, path: Path) -> None:
+    assert ours(path) <= MAY_IMPORT[module]
+
+
+def test_the_rows_have_one_direction() -> None:
+    order = list(MAY_IMPORT)
+    for place, (module, allowed) in enumerate(MAY_IMPORT.items()):
+        assert {name for name in allowed if name} <= {*order[:place], module}
+
+
+def test_a_third_party_library_is_imported_where_it_belongs_and_nowhere_else() -> None:
+    found = {
+        (module, name.split(".")[0])
+        for module, path in modules()
+        for name in imported(path)
+        if name.split(".")[0] in THIRD_PARTY
+    }
+    assert found - IMPORTED_FOR_TYPES_ALONE == {(module, name) for name, all_ in THIRD_PARTY.items() for module in all_}
+
+
+@pytest.mark.parametrize(
+    ("statement", "not_loaded"),
+    [
+        ("import ghl_voice_async", {"aiohttp", "cattrs", "orjson", "tenacity"}),
+        ("import ghl_voice_async.decoder", {"aiohttp", "tenacity"}),
+        ("from ghl_voice_async import decode_call_log", {"aiohttp", "tenacity"}),
+        ("from ghl_voice_async import VoiceAIClient", {"aiohttp.web", "click", "rich", "hypothesis", "pytest"}),
+        ("import ghl_voice_async.testing", {"hypothesis", "pytest"}),
+    ],
+)
+def test_an_import_loads_no_more_than_it_needs(statement: str, not_loaded: set[str]) -> None:
+    program = f"{statement}; import sys; print(*({not_loaded!r} & set(sys.modules)))"
+    answer = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True, text=True)
+    assert answer.stdout.split() == []
+
+
+def test_no_file_outgrows_its_one_subject() -> None:
+    for _, path in modules():
+        assert len(path.read_text().splitlines()) <= 450, path

@@ -1,0 +1,95 @@
+"""What type checkers make of the public surface. They read this file; the tests run it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, assert_type
+
+from ghl_voice_async import (
+    ActionParameters,
+    ActionType,
+    CallLog,
+    DecodeError,
+    ExecutedCallAction,
+    GHLVoiceError,
+    RateLimit,
+    RateLimiter,
+    RateLimitError,
+    RetryPolicy,
+    SMSParameters,
+    StatusError,
+    TokenProvider,
+    Translation,
+    VoiceAIClient,
+    WindowRateLimiter,
+    decode_call_log,
+    encode_call_log,
+)
+from ghl_voice_async.testing import Fault, Status, VoiceAIServer
+
+
+class Tokens:
+    async def get_token(self, location_id: str) -> str:
+        return location_id
+
+    async def token_refused(self, location_id: str, token: str) -> None: ...
+
+
+class Limiter:
+    async def acquire(self, location_id: str) -> None: ...
+
+    def release(self, location_id: str, *, status: int | None, headers: Mapping[str, str]) -> None: ...
+
+
+provider: TokenProvider = Tokens()
+limiters: Sequence[RateLimiter] = (Limiter(), WindowRateLimiter(RateLimit()))
+clients = [
+    VoiceAIClient("pit"),
+    VoiceAIClient(provider, rate_limit=None),
+    VoiceAIClient(Tokens(), rate_limit=Limiter(), retry=RetryPolicy(max_attempts=3, retry_statuses=frozenset({503}))),
+    VoiceAIClient("pit", rate_limit=WindowRateLimiter(RateLimit(max_requests=10)), base_url="http://127.0.0.1:1"),
+]
+
+
+async def fetch(client: VoiceAIClient) -> CallLog:
+    async with client as entered:
+        assert_type(entered, VoiceAIClient)
+        call = await client.get_call_log("call", "location", deadline=3.0)
+    assert_type(call, CallLog)
+    return call
+
+
+def read(call: CallLog) -> None:
+    assert_type(call.id, str)
+    assert_type(call.created_at, datetime | None)
+    assert_type(call.duration, float | None)
+    assert_type(call.executed_call_actions, list[ExecutedCallAction])
+    assert_type(call.translation, Translation | None)
+    assert_type(call.extracted_data, dict[str, Any] | None)
+    assert_type(call.extra, dict[str, Any])
+    for action in call.executed_call_actions:
+        assert_type(action.action_type, ActionType | str | None)
+        assert_type(action.action_parameters, ActionParameters | None)
+        if isinstance(action.action_parameters, SMSParameters):
+            assert_type(action.action_parameters.message_body, str | None)
+
+
+def handle(error: GHLVoiceError) -> None:
+    assert_type(error.call_id, str | None)
+    assert_type(error.attempts, int)
+    if isinstance(error, StatusError):
+        assert_type(error.status, int)
+        assert_type(error.headers, Mapping[str, str])
+    if isinstance(error, RateLimitError):
+        assert_type(error.retry_after, float | None)
+    if isinstance(error, DecodeError):
+        assert_type(error.problems, tuple[str, ...])
+
+
+for body in (b'{"id": "a"}', bytearray(b'{"id": "a"}'), memoryview(b'{"id": "a"}'), '{"id": "a"}'):
+    read(decode_call_log(body))
+assert_type(encode_call_log(decode_call_log({"id": "a"})), dict[str, Any])
+handle(DecodeError(("$: not JSON",)))
+rates: Mapping[Fault, float] = {Status(503): 0.1}
+assert_type(VoiceAIServer(faults=rates).call_ids(2), list[str])
