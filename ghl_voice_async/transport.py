@@ -19,8 +19,6 @@ from ghl_voice_async.errors import AttemptTimeoutError, ClientClosedError, Trans
 from ghl_voice_async.response import Response
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from ghl_voice_async.request import Request
 
 __all__ = ["ERROR_BODY_LIMIT", "RESPONSE_BODY_LIMIT", "Transport", "transport_error"]
@@ -59,11 +57,11 @@ class Transport:
             try:
                 async with scope:
                     return await _exchange(session, request, token)
-            except TimeoutError:
-                if not scope.expired():
-                    failure = TransportError("a timeout below us, while looking up or connecting to the server")
-                else:
+            except TimeoutError as error:
+                if scope.expired():
                     failure = AttemptTimeoutError(f"no whole answer within {self._timeout:g} s")
+                else:
+                    failure = transport_error(error)
             except TransportError as error:
                 # Its traceback passes through frames of aiohttp's, which hold the headers as they are sent.
                 failure = error.with_traceback(None)
@@ -83,17 +81,13 @@ class Transport:
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(limit=0), cookie_jar=aiohttp.DummyCookieJar()
             )
-        if self._session.closed:
+        connector = self._session.connector
+        if connector is None or connector.closed:
             raise ClientClosedError("the aiohttp session given to this client is closed")
         if self._places is None:
-            self._places = asyncio.Semaphore(min([self._max_connections, *_connector_limits(self._session)]))
+            limits = (limit for limit in (connector.limit, connector.limit_per_host) if limit)
+            self._places = asyncio.Semaphore(min([self._max_connections, *limits]))
         return self._session, self._places
-
-
-def _connector_limits(session: aiohttp.ClientSession) -> Iterator[int]:
-    connector = session.connector
-    if connector is not None:
-        yield from (limit for limit in (connector.limit, connector.limit_per_host) if limit)
 
 
 async def _exchange(session: aiohttp.ClientSession, request: Request, token: Secret) -> Response:

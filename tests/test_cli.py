@@ -168,10 +168,11 @@ def test_an_interruption_is_exit_code_130(
     assert error_line(capsys) == "ghl-voice: interrupted\n"
 
 
-def test_a_reader_that_leaves_early_is_no_traceback(get: Callable[..., Command]) -> None:
+@pytest.mark.parametrize("options", [[], ["--pretty"]])
+def test_a_reader_that_leaves_early_is_no_traceback(get: Callable[..., Command], options: Command) -> None:
     program = "import sys; from ghl_voice_async.cli.app import run; sys.exit(run(sys.argv[1:]))"
     with subprocess.Popen(
-        [sys.executable, "-c", program, *get()], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        [sys.executable, "-c", program, *get(*options)], stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as process:
         assert process.stdout is not None
         assert process.stderr is not None

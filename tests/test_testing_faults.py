@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import pickle
+from unittest.mock import Mock
 
 import pytest
+from aiohttp import web
 from virtual_time import now, virtual_time
 
 from ghl_voice_async.testing import (
@@ -126,6 +128,11 @@ async def test_a_reset_within_the_answer_comes_after_a_part_of_the_body(server: 
     # What was sent may or may not be read before the reset is noticed.
     assert not head or len(body) < stated_length(head)
     assert isinstance(failure, ConnectionResetError)
+
+
+async def test_a_client_that_has_left_already_is_not_reset() -> None:
+    answer = web.Response()
+    assert await ResetBeforeAnswer().play(Mock(transport=None), answer) is answer
 
 
 def test_everyday_faults_share_what_is_asked_for_between_them() -> None:

@@ -244,13 +244,14 @@ def test_no_error_class_of_aiohttps_client_is_left_out() -> None:
             assert issubclass(error_class, aiohttp.ClientError | OSError), f"{name} would not be caught"
 
 
-async def test_a_timeout_below_us_is_no_timeout_of_the_attempt(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def resolve(*_: object, **__: object) -> None:
+async def test_a_timeout_of_somebody_elses_is_no_timeout_of_the_attempt() -> None:
+    async def theirs(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
         raise TimeoutError
 
-    monkeypatch.setattr(aiohttp.TCPConnector, "connect", resolve)
-    with pytest.raises(TransportError) as caught:
-        await send("https://example.com")
+    async with aiohttp.ClientSession(middlewares=[theirs]) as session:
+        transport = Transport(timeout=5.0, max_connections=4, session=session)
+        with pytest.raises(TransportError, match="the connection failed: TimeoutError") as caught:
+            await transport.send(call_log_request("https://example.com", {}, CALL, LOCATION), Secret(TOKEN))
     assert not isinstance(caught.value, AttemptTimeoutError)
 
 

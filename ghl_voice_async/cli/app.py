@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from typing import TYPE_CHECKING, Final
 
 import click
@@ -43,7 +41,6 @@ def run(arguments: Sequence[str]) -> int:
     """Run one command line and return its exit code."""
     try:
         code = ghl_voice.main(list(arguments), prog_name="ghl-voice", standalone_mode=False)
-        sys.stdout.flush()
     except click.ClickException as error:
         return _fail(f"{error.format_message()} See ghl-voice --help.", BAD_USAGE)
     except InvalidInputError as error:
@@ -52,10 +49,6 @@ def run(arguments: Sequence[str]) -> int:
         return _fail(str(error), NOT_AUTHORISED)
     except GHLVoiceError as error:
         return _fail(str(error), FAILED)
-    except BrokenPipeError:
-        # Whoever read our output has left; Python would complain once more when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return FAILED
     except (click.Abort, KeyboardInterrupt):
         return _fail("interrupted", INTERRUPTED)
     return code if isinstance(code, int) else 0

@@ -120,8 +120,7 @@ class CutShort(Fault):
         body = _body(answer)
         part = await _begin(request, answer)
         await part.write(body[: int(len(body) * self.share)])
-        if request.transport is not None:
-            request.transport.close()
+        part.force_close()
         return part
 
 

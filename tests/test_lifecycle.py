@@ -1,0 +1,34 @@
+"""Closing, other loops and forks are tested through the client, in test_client.py; here is what only this decides."""
+
+from __future__ import annotations
+
+import asyncio
+
+from virtual_time import virtual_time
+
+from ghl_voice_async.lifecycle import Lifecycle
+
+
+@virtual_time
+async def test_closing_waits_for_a_call_whose_deadline_has_just_passed() -> None:
+    lifecycle = Lifecycle()
+    closing: list[asyncio.Task[None]] = []
+
+    async def call() -> None:
+        scope = lifecycle.begin(1.0)
+        try:
+            async with scope:
+                try:
+                    await asyncio.sleep(60)
+                finally:
+                    closing.append(asyncio.create_task(lifecycle.aclose()))
+                    await asyncio.sleep(0)
+                    assert not closing[0].done()
+        except TimeoutError:
+            assert scope.expired()
+        finally:
+            lifecycle.end(scope)
+
+    await call()
+    await closing[0]
+    assert lifecycle.closed
