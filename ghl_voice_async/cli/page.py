@@ -65,7 +65,7 @@ def _heading(name: str) -> Padding:
 
 
 def _indented(content: RenderableType) -> Padding:
-    return Padding(content, (0, 2))
+    return Padding(content, (0, 2), expand=False)
 
 
 def _header(call_log: CallLog) -> Padding:

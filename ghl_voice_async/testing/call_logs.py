@@ -21,22 +21,29 @@ _LONGEST_TRANSCRIPT = 200_000
 
 _PEOPLE = ("Ada Okafor", "Ben Lindqvist", "Chiara Moretti", "Dev Raman", "Esme Duval", "Farid Haddad")
 _TRADES = ("a boiler repair", "a dental check-up", "a roof estimate", "a test drive", "a haircut", "a tax appointment")
-_AGENT_LINES = (
-    "Thanks for calling, how can I help you today?",
-    "Of course. May I have your name, please?",
-    "I have an opening on Thursday at ten. Would that suit you?",
-    "Let me check that for you. One moment.",
-    "I have sent the details to your phone.",
-    "Is there anything else I can do for you?",
+_GREETING = "Thanks for calling, how can I help you today?"
+_OPENING = (
+    ("Hi, I would like to book {trade}.", "Of course. May I have your name, please?"),
+    ("My name is {person}.", "Thank you. I have an opening on Thursday at ten. Would that suit you?"),
 )
-_CALLER_LINES = (
-    "Hi, I would like to book {trade}.",
-    "My name is {person}.",
-    "Thursday works. How much would it cost, roughly?",
-    "Could you send me that in a text message?",
-    "Hm, I am not sure. Can I talk to somebody?",
-    "No, that was all. Thank you!",
+_MIDDLE = (
+    ("Hm, rather in the afternoon.", "Let me check that for you. There is one at half past three."),
+    ("How much would it cost, roughly?", "That depends on the work. I have sent the price list to your phone."),
+    ("Could you text me the details?", "I have sent them to your phone."),
+    ("Can I move it if I have to?", "Yes, just call us the day before."),
+    ("Hm, I am not sure. Can I talk to somebody?", "One moment, I will see who is free."),
 )
+_CLOSING = ("No, that was all. Thank you!", "Thank you for calling. Goodbye!")
+_ACTION_NAMES = {
+    "CALL_TRANSFER": "Hand over to the front desk",
+    "DATA_EXTRACTION": "Note the caller's name",
+    "IN_CALL_DATA_EXTRACTION": "Ask for the caller's name",
+    "WORKFLOW_TRIGGER": "Start the quote",
+    "SMS": "Text the appointment",
+    "APPOINTMENT_BOOKING": "Book the appointment",
+    "CUSTOM_ACTION": "Look up the order",
+    "KNOWLEDGE_BASE": "Look up the prices",
+}
 
 
 def call_id_at(index: int, location_id: str, seed: int) -> str:
@@ -95,13 +102,17 @@ def make_call_log(call_id: str, location_id: str, *, seed: int = 0) -> dict[str,
 
 def _transcript(dice: random.Random, person: str, trade: str) -> list[tuple[str, str]]:
     size = dice.choices((1, dice.randrange(200, 4000), 60_000, _LONGEST_TRANSCRIPT), weights=(5, 90, 4, 1))[0]
-    lines = [("bot", _AGENT_LINES[0])]
-    total = len(_AGENT_LINES[0])
-    while total < size - 100:
-        caller = dice.choice(_CALLER_LINES).format(person=person, trade=trade)
-        agent = dice.choice(_AGENT_LINES[1:])
-        lines += [("human", caller), ("bot", agent)]
-        total += len(caller) + len(agent) + 14
+    lines = [("bot", _GREETING)]
+    if size == 1:
+        return lines
+    exchanges = [*_OPENING]
+    length = 0
+    while length < size - 600:
+        middle = dice.sample(_MIDDLE, len(_MIDDLE))
+        exchanges += middle
+        length += sum(len(f"human: {caller}\nbot: {agent}\n") for caller, agent in middle)
+    for caller, agent in (*exchanges, _CLOSING):
+        lines += [("human", caller.format(person=person, trade=trade)), ("bot", agent)]
     return lines
 
 
@@ -123,7 +134,7 @@ def _action(dice: random.Random, started: datetime, seconds: float) -> dict[str,
     action = {
         dice.choice(("actionId", "actionId", "actionId", "_id")): _some_id(dice),
         "actionType": action_type,
-        "actionName": action_type.replace("_", " ").capitalize(),
+        "actionName": _ACTION_NAMES[action_type],
         "actionParameters": ACTION_MAKERS[action_type](dice),
         "executedAt": _instant(received + timedelta(seconds=dice.uniform(0, 15))),
         "triggerReceivedAt": _instant(received),
