@@ -178,7 +178,7 @@ def _sms(dice: random.Random) -> dict[str, Any]:
     return {
         "triggerPrompt": "When the caller asks for a confirmation",
         "triggerMessage": "I will text you",
-        "messageBody": f"See you on Thursday, {dice.choice(_PEOPLE)}!",
+        "messageBody": f"See you on Thursday at {dice.randrange(9, 18)}:00!",
     }
 
 

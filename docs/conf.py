@@ -1,0 +1,27 @@
+"""How Sphinx builds the site."""
+
+from ghl_voice_async import __version__
+
+project = "ghl-voice-async"
+author = "The ghl-voice-async authors"
+copyright = "2026, the ghl-voice-async authors"  # noqa: A001  # Sphinx's name
+version = release = __version__
+
+extensions = ["myst_parser", "sphinx.ext.autodoc"]
+html_theme = "furo"
+html_title = f"ghl-voice-async {__version__}"
+exclude_patterns = ["_build"]
+myst_enable_extensions = ["colon_fence", "deflist"]
+myst_heading_anchors = 3
+
+default_role = "code"  # docstrings have names in single backticks
+autodoc_member_order = "bysource"
+autodoc_typehints = "signature"
+autodoc_class_signature = "separated"
+python_use_unqualified_type_names = True
+
+# These have sites of their own, which a build without a network cannot look into.
+nitpick_ignore_regex = [
+    ("py:.*", r"(aiohttp|collections|datetime|hypothesis|types|typing|st|web)\..*"),
+    ("py:.*", r"(Any|ABC|ClassVar|Iterable|Iterator|Mapping|Self|SearchStrategy|TracebackType|datetime|T)"),
+]
