@@ -100,5 +100,5 @@ def demo(session: nox.Session) -> None:
 def benchmarks(session: nox.Session) -> None:
     """Print the tables of tests/benchmarks."""
     session.install(WHEEL)
-    for table in sorted(Path("tests/benchmarks").glob("*.py")):
+    for table in sorted(Path("tests/benchmarks").glob("bench_*.py")):
         session.run("python", str(table), *session.posargs)
