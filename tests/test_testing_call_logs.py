@@ -4,18 +4,11 @@ import subprocess
 import sys
 from collections import Counter
 
-from lossless import normal
-
-from ghl_voice_async import ActionType, decode_call_log, encode_call_log
+from ghl_voice_async import ActionType
 from ghl_voice_async.testing import VoiceAIServer, make_call_log
 from ghl_voice_async.testing.call_logs import call_id_at
 
-PAYLOADS = [make_call_log(call_id_at(index, "LOC", 0), "LOC") for index in range(10_000)]
-
-
-def test_ten_thousand_made_up_call_logs_come_back_from_the_models_as_they_were() -> None:
-    for payload in PAYLOADS:
-        assert normal(encode_call_log(decode_call_log(payload))) == normal(payload)
+PAYLOADS = [make_call_log(call_id_at(index, "LOC", 0), "LOC") for index in range(3_000)]
 
 
 def test_they_have_none_to_eight_actions_of_all_types() -> None:
