@@ -80,7 +80,7 @@ def status_error(response: Response, *, secret: str = "") -> StatusError | None:
     text = response.body.decode("utf-8", "replace").removeprefix("\ufeff")
     headers = Headers({name: _strike(value, secret) for name, value in Headers(response.headers).items()})
     return _error_class(response.status, headers)(
-        _cut(_strike(_message(response), secret)),
+        _cut(_strike(_message(text) or response.reason or _phrase(response.status), secret)),
         status=response.status,
         body=_cut(_strike(text, secret)),
         headers=headers,
@@ -122,17 +122,15 @@ def _http_date(value: str) -> datetime | None:
     return date.replace(tzinfo=UTC) if date.tzinfo is None else date
 
 
-def _message(response: Response) -> str:
+def _message(text: str) -> str:
     try:
-        data = orjson.loads(response.body)
+        data = orjson.loads(text)
     except orjson.JSONDecodeError:
-        data = None
+        return ""
     message = data.get("message") if isinstance(data, dict) else None
     if isinstance(message, list):
-        message = "; ".join(part for part in message if isinstance(part, str))
-    if isinstance(message, str) and message:
-        return message
-    return response.reason or _phrase(response.status)
+        return "; ".join(part for part in message if isinstance(part, str))
+    return message if isinstance(message, str) else ""
 
 
 def _phrase(status: int) -> str:

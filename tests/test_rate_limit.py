@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from virtual_time import now, virtual_time
+from virtual_time import jump, now, virtual_time
 
 from ghl_voice_async import InvalidInputError, RateLimit, RateLimiter, WindowRateLimiter
 from ghl_voice_async.rate_limit import Unlimited
@@ -81,6 +81,26 @@ async def test_those_who_asked_first_go_first() -> None:
 
     await asyncio.gather(*(call(number) for number in range(20)))
     assert order == list(range(20))
+
+
+@virtual_time
+async def test_a_newcomer_does_not_take_the_slot_that_has_just_come_free_for_another() -> None:
+    limiter = WindowRateLimiter(RateLimit(max_requests=1, interval=10.0))
+    order: list[str] = []
+
+    async def call(name: str) -> None:
+        await limiter.acquire("A")
+        order.append(name)
+        limiter.release("A")
+
+    async def newcomer() -> None:
+        await asyncio.sleep(5)
+        jump(20)  # the slot is free, and the timer that gives it to the first has not run
+        await call("newcomer")
+
+    await call("before")
+    await asyncio.gather(call("first"), newcomer())
+    assert order == ["before", "first", "newcomer"]
 
 
 @virtual_time

@@ -71,6 +71,7 @@ def test_a_429_with_nothing_left_of_the_day_is_the_daily_limit() -> None:
         ({"message": 7}, "Whatever", "Whatever"),
         ({"error": "x"}, "", "Unauthorized"),
         (["x"], "", "Unauthorized"),
+        (b'\xef\xbb\xbf{"message": "m"}', "", "m"),
         (b"<html>", "", "Unauthorized"),
         (b"", "", "Unauthorized"),
     ],

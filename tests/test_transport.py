@@ -4,6 +4,7 @@ import asyncio
 import gzip
 import socket
 import ssl
+import tracemalloc
 import zlib
 from typing import TYPE_CHECKING
 
@@ -148,6 +149,29 @@ async def test_promise_20_a_body_over_the_limit_is_refused_and_not_worth_another
     assert not failure.retryable
 
 
+async def test_promise_20_a_small_bomb_takes_less_than_three_times_the_limit_of_memory() -> None:
+    bomb = answer(gzip.compress(bytes(200_000_000), 9), "Content-Encoding: gzip")
+    async with raw_server(bomb) as raw:
+        tracemalloc.start()
+        try:
+            await failure_of(raw)
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    assert peak < 3 * RESPONSE_BODY_LIMIT
+
+
+async def test_cookies_are_not_kept() -> None:
+    async with raw_server(answer(JSON, "Set-Cookie: a=b"), keep=True) as raw:
+        transport = Transport(timeout=5.0, max_connections=1)
+        url = raw.url.replace("127.0.0.1", "localhost")  # aiohttp's own jar takes no cookies from addresses
+        request = call_log_request(url, request_headers("v3"), CALL, LOCATION)
+        for _ in range(2):
+            await transport.send(request, Secret(TOKEN))
+        await transport.aclose()
+    assert not any(b"cookie" in received.lower() for received in raw.requests)
+
+
 async def test_a_body_of_just_the_limit_is_read() -> None:
     async with raw_server(answer(gzip.compress(bytes(RESPONSE_BODY_LIMIT)), "Content-Encoding: gzip")) as raw:
         assert len((await send(raw.url)).body) == RESPONSE_BODY_LIMIT
@@ -258,11 +282,17 @@ async def test_a_timeout_of_somebody_elses_is_no_timeout_of_the_attempt() -> Non
 async def test_promise_16_waiting_for_a_place_is_not_charged_to_the_timeout() -> None:
     @virtual_time
     async def scenario() -> None:
+        under_way = most_under_way = 0
+
         async def slow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            nonlocal under_way, most_under_way
             try:
                 while True:
                     await reader.readuntil(b"\r\n\r\n")
+                    under_way += 1
+                    most_under_way = max(most_under_way, under_way)
                     await asyncio.sleep(0.9)
+                    under_way -= 1
                     writer.write(OK)
             except (asyncio.IncompleteReadError, ConnectionError):
                 writer.close()
@@ -273,6 +303,7 @@ async def test_promise_16_waiting_for_a_place_is_not_charged_to_the_timeout() ->
             request = call_log_request(url, request_headers("v3"), CALL, LOCATION)
             responses = await asyncio.gather(*(transport.send(request, Secret(TOKEN)) for _ in range(100)))
             assert {response.status for response in responses} == {200}
+            assert most_under_way == 10
             await transport.aclose()
             listening.close()
 
