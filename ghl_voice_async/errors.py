@@ -120,10 +120,10 @@ class AttemptTimeoutError(TransportError):
 class StatusError(GHLVoiceError):
     """The server answered something other than 2xx.
 
-    `status` is the HTTP status, `message` the `message` of the body (joined with `; ` when it is a list)
-    or else the reason phrase, `body` the text of the body up to 2 KiB, `headers` a read-only mapping that
-    finds names in any case, and `retry_after` the seconds that the server asked to wait, or None when it
-    did not say.
+    `status` is the HTTP status, `message` the `message` of the body (joined with semicolons when it is a
+    list) or else the reason phrase, `body` the text of the body up to 2 KiB, `headers` a read-only mapping
+    that finds names in any case, and `retry_after` the seconds that the server asked to wait, or None when
+    it did not say.
     """
 
     def __init__(
