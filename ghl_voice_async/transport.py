@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 import zlib
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import aiohttp
@@ -93,12 +94,12 @@ class Transport:
 async def _exchange(session: aiohttp.ClientSession, request: Request, token: Secret) -> Response:
     async with session.get(
         URL(request.url, encoded=True),
-        headers={**request.headers, hdrs.AUTHORIZATION: Secret(f"Bearer {token}")},
+        headers=request.headers,
         allow_redirects=False,
         auto_decompress=False,
         raise_for_status=False,
         timeout=_NO_TIMEOUT,
-        middlewares=(*getattr(session, "_middlewares", ()), _one_wire_request),
+        middlewares=(*getattr(session, "_middlewares", ()), partial(_one_wire_request, Secret(f"Bearer {token}"))),
     ) as answer:
         limit = RESPONSE_BODY_LIMIT if 200 <= answer.status < 300 else ERROR_BODY_LIMIT
         body = await _read_body(answer, limit)
@@ -106,13 +107,15 @@ async def _exchange(session: aiohttp.ClientSession, request: Request, token: Sec
 
 
 async def _one_wire_request(
-    request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+    authorization: Secret, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
 ) -> aiohttp.ClientResponse:
-    """Keep aiohttp from sending a GET a second time, unseen, when a kept connection turns out to be dead.
+    """Authorise the request, and keep aiohttp from sending it a second time, unseen, on a dead kept connection.
 
     It does so for errors of its own that come out of here, so they go out as one of ours. As the innermost
-    middleware, since those of a borrowed session stay in force around it.
+    middleware, since those of a borrowed session stay in force around it. The token is put in here and not with
+    the other headers, which aiohttp refuses beside a borrowed session's own `auth` or an entry in a netrc file.
     """
+    request.headers[hdrs.AUTHORIZATION] = authorization
     try:
         return await handler(request)
     except (aiohttp.ClientError, OSError) as error:

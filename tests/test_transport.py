@@ -21,6 +21,8 @@ from ghl_voice_async.request import call_log_request, request_headers
 from ghl_voice_async.transport import ERROR_BODY_LIMIT, RESPONSE_BODY_LIMIT, Transport, transport_error
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from ghl_voice_async.response import Response
     from ghl_voice_async.testing import VoiceAIServer
 
@@ -341,6 +343,20 @@ async def test_a_borrowed_session_may_raise_for_status_of_its_own() -> None:
     async with aiohttp.ClientSession(raise_for_status=True) as session, raw_server(answer(b"", status="500 No")) as raw:
         transport = Transport(timeout=5.0, max_connections=4, session=session)
         assert (await transport.send(call_log_request(raw.url, {}, CALL, LOCATION), Secret(TOKEN))).status == 500
+
+
+async def test_a_borrowed_session_may_know_other_credentials_of_the_host(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login somebody password else\n")
+    monkeypatch.setenv("NETRC", str(netrc))
+    headers = {"Authorization": "Basic abc", "Version": "1"}
+    async with aiohttp.ClientSession(trust_env=True, headers=headers) as session, raw_server(OK) as raw:
+        transport = Transport(timeout=5.0, max_connections=4, session=session)
+        await transport.send(call_log_request(raw.url, request_headers("v3"), CALL, LOCATION), Secret(TOKEN))
+    sent = [line for line in raw.requests[0].split(b"\r\n") if line.startswith((b"Authorization", b"Version"))]
+    assert sorted(sent) == [f"Authorization: Bearer {TOKEN}".encode(), b"Version: v3"]
 
 
 async def test_a_borrowed_session_that_its_owner_closed_is_said_to_be() -> None:
