@@ -345,18 +345,19 @@ async def test_a_borrowed_session_may_raise_for_status_of_its_own() -> None:
         assert (await transport.send(call_log_request(raw.url, {}, CALL, LOCATION), Secret(TOKEN))).status == 500
 
 
-async def test_a_borrowed_session_may_know_other_credentials_of_the_host(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("headers", [None, {"authorization": "Basic abc", "version": "1"}])
+async def test_a_borrowed_session_may_have_credentials_and_headers_of_its_own(
+    headers: dict[str, str] | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     netrc = tmp_path / "netrc"
     netrc.write_text("machine 127.0.0.1 login somebody password else\n")
     monkeypatch.setenv("NETRC", str(netrc))
-    headers = {"Authorization": "Basic abc", "Version": "1"}
-    async with aiohttp.ClientSession(trust_env=True, headers=headers) as session, raw_server(OK) as raw:
+    async with aiohttp.ClientSession(trust_env=headers is None, headers=headers) as session, raw_server(OK) as raw:
         transport = Transport(timeout=5.0, max_connections=4, session=session)
         await transport.send(call_log_request(raw.url, request_headers("v3"), CALL, LOCATION), Secret(TOKEN))
-    sent = [line for line in raw.requests[0].split(b"\r\n") if line.startswith((b"Authorization", b"Version"))]
-    assert sorted(sent) == [f"Authorization: Bearer {TOKEN}".encode(), b"Version: v3"]
+    received = raw.requests[0].lower().split(b"\r\n")
+    sent = [line for line in received if line.startswith((b"authorization:", b"version:"))]
+    assert sorted(sent) == [f"authorization: bearer {TOKEN}".encode(), b"version: v3"]
 
 
 async def test_a_borrowed_session_that_its_owner_closed_is_said_to_be() -> None:
