@@ -77,7 +77,8 @@ class GHLVoiceError(Exception):
         text = str(self.args[0]) if self.args else ""
         if self.call_id is not None:
             tries = "1 attempt" if self.attempts == 1 else f"{self.attempts} attempts"
-            text += f" [call {self.call_id} of location {self.location_id}, {tries}]"
+            # An id that was refused may be anything: quoted and cut, it can neither forge a log line nor flood it.
+            text += f" [call {self.call_id!r:.80} of location {self.location_id!r:.80}, {tries}]"
         return f"{text} {self.advice}".strip()
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -78,7 +78,7 @@ def test_a_token_is_no_option_since_it_would_show_in_the_process_list(
 @pytest.mark.parametrize(
     ("fault", "outcome"),
     [
-        (Status(404, '{"message": "Call log not found"}'), (1, "HTTP 404: Call log not found [call 65")),
+        (Status(404, '{"message": "Call log not found"}'), (1, "HTTP 404: Call log not found [call '65")),
         (Status(501), (1, "HTTP 501: Not Implemented")),
         (BadJSON(), (1, "not a call log: $: not JSON")),
         (Status(401, '{"message": "no"}'), (3, "HTTP 401: no")),

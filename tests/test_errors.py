@@ -66,9 +66,15 @@ def test_every_error_is_of_the_one_root(error_class: type[Exception]) -> None:
 def test_the_text_says_what_happened_to_which_call_and_what_to_do() -> None:
     error = ghl.AuthenticationError("Invalid token", status=401, call_id="c1", location_id="l1", attempts=1)
     assert str(error) == (
-        "HTTP 401: Invalid token [call c1 of location l1, 1 attempt] "
+        "HTTP 401: Invalid token [call 'c1' of location 'l1', 1 attempt] "
         "Check the token, and that it belongs to this location."
     )
+
+
+def test_a_refused_id_can_neither_forge_a_log_line_nor_flood_it() -> None:
+    text = str(ghl.InvalidInputError("no", call_id="a\nERROR forged", location_id="x" * 10_000))
+    assert "\n" not in text
+    assert len(text) < 200
 
 
 def test_an_error_of_no_call_names_none() -> None:

@@ -39,7 +39,11 @@ class _Outcome:
 @click.option("--locations", type=click.IntRange(1), default=20, show_default=True, help="Locations they are in.")
 @click.option("--faults", type=click.FloatRange(0, 1), default=0.03, show_default=True, help="Share that goes wrong.")
 @click.option(
-    "--interval", type=click.FloatRange(0, min_open=True), default=10.0, show_default=True, help="Of the limit."
+    "--interval",
+    type=click.FloatRange(0, min_open=True),
+    default=10.0,
+    show_default=True,
+    help="Seconds that the limit is for.",
 )
 def demo(calls: int, locations: int, faults: float, interval: float) -> int:
     """Fetch call logs from a simulator with faults, and count what happened."""

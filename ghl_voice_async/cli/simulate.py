@@ -19,7 +19,11 @@ __all__ = ["simulate"]
 @click.option("--faults", type=click.FloatRange(0, 1), default=0.0, help="Share of the requests that go wrong.")
 @click.option("--max-requests", type=click.IntRange(1), default=100, show_default=True, help="Limit of a location.")
 @click.option(
-    "--interval", type=click.FloatRange(0, min_open=True), default=10.0, show_default=True, help="Its seconds."
+    "--interval",
+    type=click.FloatRange(0, min_open=True),
+    default=10.0,
+    show_default=True,
+    help="Seconds that the limit is for.",
 )
 def simulate(port: int, seed: int, faults: float, max_requests: int, interval: float) -> None:
     """Answer as HighLevel does, on this machine, until Ctrl+C."""
