@@ -202,6 +202,23 @@ def test_without_the_extra_it_is_said_how_to_install_it(monkeypatch: pytest.Monk
     assert capsys.readouterr().err == "ghl-voice needs click: pip install 'ghl-voice-async[cli]'\n"
 
 
+def test_demo_interrupted_in_a_terminal_is_one_line_and_no_traceback() -> None:
+    """A Ctrl+C goes to every process of the terminal's group, the simulator's included."""
+    program = "import sys; from ghl_voice_async.cli.app import run; sys.exit(run(sys.argv[1:]))"
+    command = [sys.executable, "-c", program, "demo", "--calls", "300", "--locations", "1"]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        said = [process.stdout.readline() for _ in range(2)]
+        os.killpg(process.pid, signal.SIGINT)
+        assert process.stderr.read().strip() == "ghl-voice: interrupted"
+        process.stdout.read()
+    assert said[1].startswith("It allows 100 requests")
+    assert process.returncode == 130
+
+
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
 def test_simulate_answers_until_it_is_stopped(stop: signal.Signals) -> None:
     program = "import sys; from ghl_voice_async.cli.app import run; sys.exit(run(sys.argv[1:]))"

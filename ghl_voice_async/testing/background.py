@@ -6,7 +6,7 @@ import asyncio
 import pickle
 import subprocess
 import sys
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from threading import Thread
 from typing import IO, TYPE_CHECKING, Any
 
@@ -58,16 +58,20 @@ class VoiceAIServerProcess:
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
-        # Not multiprocessing, which would run the caller's main module a second time in the new process.
+        # Not multiprocessing, which would run the caller's main module a second time in the new process. In a
+        # session of its own, since a Ctrl+C in the terminal is the caller's, who ends this process.
         command = [sys.executable, "-c", f"from {__name__} import _serve; _serve()"]
-        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)  # noqa: S603  # ourselves
-        pickle.dump(self._settings, _pipe(process.stdin))
-        _pipe(process.stdin).flush()
-        self.url = _pipe(process.stdout).readline().decode().strip()
-        if not self.url:
-            with process:  # waits for its end and closes the pipes
-                pass
-            raise RuntimeError(f"the server's process ended at once, with exit code {process.returncode}")
+        process = subprocess.Popen(  # noqa: S603  # ourselves
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
+        )
+        with ExitStack() as unless_started:
+            unless_started.push(process)  # closes the pipes and waits for the end
+            pickle.dump(self._settings, _pipe(process.stdin))
+            _pipe(process.stdin).flush()
+            self.url = _pipe(process.stdout).readline().decode().strip()
+            if not self.url:
+                raise RuntimeError(f"the server's process ended at once, with exit code {process.wait()}")
+            unless_started.pop_all()
         self._process = process
         return self
 
