@@ -14,35 +14,25 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 from attrs import field, frozen
 
 from ghl_voice_async.response import Headers, retry_after
-from ghl_voice_async.validation import check_count, check_seconds
+from ghl_voice_async.validation import count_field, seconds_field
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    import attrs
 
 __all__ = ["RateLimit", "RateLimiter", "Unlimited", "WindowRateLimiter"]
 
 _NO_HEADERS = Headers({})
 
 
-def _count(_: object, attribute: attrs.Attribute[int], value: int) -> None:
-    check_count(attribute.name, value)
-
-
-def _seconds(_: object, attribute: attrs.Attribute[float], value: float) -> None:
-    check_seconds(attribute.name, value)
-
-
 @frozen
 class RateLimit:
     """What the API allows for each app and location. The defaults are the published limits."""
 
-    max_requests: int = field(default=100, validator=_count)
+    max_requests: int = field(default=100, validator=count_field)
     """Requests in any interval."""
-    interval: float = field(default=10.0, validator=_seconds)
+    interval: float = field(default=10.0, validator=seconds_field)
     """Length of the interval in seconds."""
-    daily: int = field(default=200_000, validator=_count)
+    daily: int = field(default=200_000, validator=count_field)
     """Requests a day."""
 
 

@@ -18,12 +18,10 @@ from ghl_voice_async.errors import (
     StatusError,
     TransportError,
 )
-from ghl_voice_async.validation import check_count, check_seconds
+from ghl_voice_async.validation import count_field, seconds_field
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
-
-    import attrs
 
 __all__ = ["RetryPolicy", "retrying", "wait_before_retry"]
 
@@ -31,14 +29,6 @@ T = TypeVar("T")
 logger = logging.getLogger("ghl_voice_async")
 
 _LARGEST_EXPONENT = 64  # 2**64 is past any cap, and its product with a float does not overflow
-
-
-def _seconds(_: object, attribute: attrs.Attribute[float], value: float) -> None:
-    check_seconds(attribute.name, value)
-
-
-def _count(_: object, attribute: attrs.Attribute[int], value: int) -> None:
-    check_count(attribute.name, value)
 
 
 def _statuses(value: Iterable[int]) -> frozenset[int]:
@@ -59,13 +49,13 @@ class RetryPolicy:
     among `retry_statuses`, but for a `DailyLimitError`. All times are in seconds.
     """
 
-    max_attempts: int = field(default=5, validator=_count)
+    max_attempts: int = field(default=5, validator=count_field)
     """Attempts in all, the first one included."""
-    backoff_base: float = field(default=0.5, validator=_seconds)
+    backoff_base: float = field(default=0.5, validator=seconds_field)
     """The longest wait before the second attempt; it doubles with every attempt."""
-    backoff_cap: float = field(default=8.0, validator=_seconds)
+    backoff_cap: float = field(default=8.0, validator=seconds_field)
     """The longest wait before any attempt that the server did not set a time for."""
-    max_elapsed: float = field(default=120.0, validator=_seconds)
+    max_elapsed: float = field(default=120.0, validator=seconds_field)
     """Time from the first send, waits for a rate-limit permit left out, after which no attempt begins."""
     retry_statuses: frozenset[int] = field(
         default=frozenset({408, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524, 530}),
