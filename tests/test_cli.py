@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import os
 import signal
@@ -112,6 +113,8 @@ def test_a_call_that_fails_is_one_line_and_an_exit_code(
         (["fly"], "No such command 'fly'"),
         (["simulate", "--port", "70000"], "70000 is not in the range"),
         (["demo", "--calls", "0"], "0 is not in the range"),
+        (["demo", "--faults", "nan"], "nan is not a finite number"),
+        (["simulate", "--interval", "inf"], "inf is not a finite number"),
     ],
     ids=" ".join,
 )
@@ -179,6 +182,17 @@ def test_a_reader_that_leaves_early_is_no_traceback(get: Callable[..., Command],
         process.stdout.close()
         assert process.stderr.read() == b""
     assert process.returncode == 1
+
+
+def test_output_that_cannot_be_written_is_one_line(
+    get: Callable[..., Command], monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(ghl_voice, "main", full)
+    assert run(get()) == 1
+    assert error_line(capsys) == "ghl-voice: cannot write: No space left on device\n"
 
 
 def test_the_console_script_runs() -> None:

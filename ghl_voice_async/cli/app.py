@@ -49,6 +49,8 @@ def run(arguments: Sequence[str]) -> int:
         return _fail(str(error), NOT_AUTHORISED)
     except GHLVoiceError as error:
         return _fail(str(error), FAILED)
+    except OSError as error:
+        return _fail(f"cannot write: {error.strerror}", FAILED)
     except (click.Abort, KeyboardInterrupt):
         return _fail("interrupted", INTERRUPTED)
     return code if isinstance(code, int) else 0

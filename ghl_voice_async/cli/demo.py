@@ -14,6 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from ghl_voice_async import GHLVoiceError, RateLimit, VoiceAIClient
+from ghl_voice_async.cli.number import Number
 from ghl_voice_async.testing import VoiceAIServerProcess, everyday_faults
 
 if TYPE_CHECKING:
@@ -37,10 +38,10 @@ class _Outcome:
 @click.command()
 @click.option("--calls", type=click.IntRange(1), default=2000, show_default=True, help="Call logs to fetch.")
 @click.option("--locations", type=click.IntRange(1), default=20, show_default=True, help="Locations they are in.")
-@click.option("--faults", type=click.FloatRange(0, 1), default=0.03, show_default=True, help="Share that goes wrong.")
+@click.option("--faults", type=Number(0, 1), default=0.03, show_default=True, help="Share that goes wrong.")
 @click.option(
     "--interval",
-    type=click.FloatRange(0, min_open=True),
+    type=Number(0, min_open=True),
     default=10.0,
     show_default=True,
     help="Seconds that the limit is for.",

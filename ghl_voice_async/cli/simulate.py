@@ -8,6 +8,7 @@ import signal
 
 import click
 
+from ghl_voice_async.cli.number import Number
 from ghl_voice_async.testing import Seen, VoiceAIServer, everyday_faults
 
 __all__ = ["simulate"]
@@ -16,11 +17,11 @@ __all__ = ["simulate"]
 @click.command()
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="Port on 127.0.0.1; 0 takes a free one.")
 @click.option("--seed", type=int, default=0, help="What the made-up call logs follow from.")
-@click.option("--faults", type=click.FloatRange(0, 1), default=0.0, help="Share of the requests that go wrong.")
+@click.option("--faults", type=Number(0, 1), default=0.0, help="Share of the requests that go wrong.")
 @click.option("--max-requests", type=click.IntRange(1), default=100, show_default=True, help="Limit of a location.")
 @click.option(
     "--interval",
-    type=click.FloatRange(0, min_open=True),
+    type=Number(0, min_open=True),
     default=10.0,
     show_default=True,
     help="Seconds that the limit is for.",

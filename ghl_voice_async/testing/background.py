@@ -99,11 +99,11 @@ def _serve() -> None:
     """Be the process: settings on standard input, the URL on standard output, until the input ends."""
     settings = pickle.load(sys.stdin.buffer)  # noqa: S301  # from the process that started this one
     server = VoiceAIServer(**settings)
-    with running_in_thread(server):
-        sys.stdout.buffer.write(f"{server.url}\n".encode())
-        sys.stdout.buffer.flush()
-        sys.stdin.buffer.read()
-    server.seen.latest.clear()
     with suppress(BrokenPipeError):  # whoever started this process is gone
+        with running_in_thread(server):
+            sys.stdout.buffer.write(f"{server.url}\n".encode())
+            sys.stdout.buffer.flush()
+            sys.stdin.buffer.read()
+        server.seen.latest.clear()
         sys.stdout.buffer.write(pickle.dumps(server.seen))
         sys.stdout.buffer.flush()

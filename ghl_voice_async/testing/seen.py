@@ -34,7 +34,7 @@ class Seen:
     refused: int = 0
     """Requests answered 429 because the location was over its limit."""
     statuses: Counter[int] = field(factory=Counter)
-    """Answers by status. What a fault kept from being an answer has none."""
+    """Answers by status, of requests that met no fault; the others are in `faults`."""
     faults: Counter[str] = field(factory=Counter)
     """Faults played, by the name of their class."""
     calls: Counter[str] = field(factory=Counter)
