@@ -35,6 +35,7 @@ if TYPE_CHECKING:
         TransportError,
         UnprocessableEntityError,
     )
+    from ghl_voice_async.hooks import CallEvent, Hook, LimitEvent, RequestEvent, ResponseEvent, RetryEvent
     from ghl_voice_async.models import (
         ActionParameters,
         ActionType,
@@ -54,7 +55,7 @@ if TYPE_CHECKING:
         UnknownActionParameters,
         WorkflowTriggerParameters,
     )
-    from ghl_voice_async.rate_limit import RateLimit, RateLimiter, WindowRateLimiter
+    from ghl_voice_async.rate_limit import Permit, RateLimit, RateLimiter, WindowRateLimiter
     from ghl_voice_async.retry import RetryPolicy
 
 __all__ = [
@@ -64,6 +65,7 @@ __all__ = [
     "AttemptTimeoutError",
     "AuthenticationError",
     "BadRequestError",
+    "CallEvent",
     "CallLog",
     "CallTransferActionParameters",
     "ClientClosedError",
@@ -77,14 +79,20 @@ __all__ = [
     "DecodeError",
     "ExecutedCallAction",
     "GHLVoiceError",
+    "Hook",
     "InCallDataExtractionActionParameters",
     "InvalidInputError",
     "KnowledgeBaseParameters",
+    "LimitEvent",
     "NotFoundError",
     "PermissionDeniedError",
+    "Permit",
     "RateLimit",
     "RateLimitError",
     "RateLimiter",
+    "RequestEvent",
+    "ResponseEvent",
+    "RetryEvent",
     "RetryPolicy",
     "SMSParameters",
     "ServerError",
@@ -103,7 +111,7 @@ __all__ = [
 ]
 
 # Light modules first: a name is looked for in this order, and what is found ends the search.
-_MODULES = ("errors", "models", "decoder", "rate_limit", "retry", "auth", "client")
+_MODULES = ("errors", "models", "decoder", "hooks", "rate_limit", "retry", "auth", "client")
 
 
 if not TYPE_CHECKING:  # a type checker that saw this would believe in any name

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     import aiohttp
 
+    from ghl_voice_async.hooks import Hook
     from ghl_voice_async.models import CallLog
 
 __all__ = ["VoiceAIClient"]
@@ -89,6 +90,14 @@ class VoiceAIClient:
             check_seconds("deadline", deadline)
         return await self._session.run(request, decode_call_log, deadline=deadline)
 
+    def add_hook(self, hook: Hook) -> None:
+        """Call `hook` with a `CallEvent` for every request, response, retry and wait for the rate limit.
+
+        It is called in the event loop, between two awaits, so it should be quick: count, measure, log. What it
+        raises is logged once and changes nothing. Raises `InvalidInputError` for an async function.
+        """
+        self._session.hooks.add(hook)
+
     async def aclose(self) -> None:
         """Close the client. Calls in flight end with `ClientClosedError`; closing twice is fine."""
         await self._session.aclose()
@@ -103,7 +112,7 @@ class VoiceAIClient:
 
     def __del__(self) -> None:
         session = getattr(self, "_session", None)
-        if session is not None and session.transport.is_open:
+        if session is not None and session.abandon():
             message = f"unclosed {self!r}: use `async with`, or await its aclose()"
             warnings.warn(message, ResourceWarning, stacklevel=2, source=self)
 

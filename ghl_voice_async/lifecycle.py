@@ -7,7 +7,17 @@ import os
 
 from ghl_voice_async.errors import ClientClosedError
 
-__all__ = ["Lifecycle"]
+__all__ = ["Lifecycle", "somebody_cancelled"]
+
+
+def somebody_cancelled() -> bool:
+    """Tell whether the `CancelledError` in hand was asked for, by a `cancel()` or a timeout of this task.
+
+    One that was not comes from a future that somebody else cancelled, and would look to the caller, and to
+    its task group, as if the call had been.
+    """
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 class Lifecycle:
@@ -47,13 +57,17 @@ class Lifecycle:
                 scope.reschedule(0.0)
         await self._idle.wait()
 
+    def is_in_another_process(self) -> bool:
+        """Tell whether this is a forked copy of what another process uses."""
+        return self._loop is not None and self._process != os.getpid()
+
     def _check(self) -> asyncio.AbstractEventLoop:
         loop = asyncio.get_running_loop()
         if self._loop is None:
             self._loop, self._process = loop, os.getpid()
         if self.closed:
             raise ClientClosedError("the client is closed; make a new one")
-        if self._process != os.getpid():
+        if self.is_in_another_process():
             raise ClientClosedError("the client was used in another process before a fork; make a new one here")
         if self._loop is not loop:
             raise ClientClosedError("the client belongs to another event loop; make one for each loop")

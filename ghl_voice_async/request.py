@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 from urllib.parse import urlsplit
 
 from attrs import frozen
@@ -31,6 +31,9 @@ _SHOWN = 64
 class Request:
     """One GET to be sent, but for its `Authorization`, which belongs to the attempt."""
 
+    method: ClassVar[str] = "GET"
+    path_template: ClassVar[str] = "/voice-ai/dashboard/call-logs/{callId}"
+
     url: str
     headers: Mapping[str, str]
     call_id: str
@@ -41,7 +44,8 @@ def call_log_request(base_url: str, headers: Mapping[str, str], call_id: str, lo
     """Make the request for one call log, or raise `InvalidInputError` for an id that cannot be one."""
     check_id("call_id", call_id, call_id=call_id, location_id=location_id)
     check_id("location_id", location_id, call_id=call_id, location_id=location_id)
-    url = f"{base_url}/voice-ai/dashboard/call-logs/{call_id}?locationId={location_id}"
+    path = Request.path_template.replace("{callId}", call_id)
+    url = f"{base_url}{path}?locationId={location_id}"
     return Request(url=url, headers=headers, call_id=call_id, location_id=location_id)
 
 

@@ -6,7 +6,9 @@ import re
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from html import escape
 from http import HTTPStatus
+from urllib.parse import quote
 
 import orjson
 from attrs import field, frozen
@@ -20,13 +22,17 @@ from ghl_voice_async.errors import (
     RateLimitError,
     ServerError,
     StatusError,
+    TransportError,
     UnprocessableEntityError,
 )
 
-__all__ = ["Headers", "Response", "retry_after", "status_error"]
+__all__ = ["Headers", "LimitHeaders", "Response", "limit_headers", "retry_after", "status_error", "truncation_error"]
 
 _KEPT_TEXT = 2048
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _SECONDS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
+_COUNT = re.compile(r"[0-9]{1,9}")
+_LONGEST_INTERVAL = 24 * 3600 * 1000
 _DAILY_REMAINING = "X-RateLimit-Daily-Remaining"
 
 _ERRORS: dict[int, type[StatusError]] = {
@@ -68,6 +74,25 @@ class Response:
     headers: Mapping[str, str] = field(factory=lambda: Headers({}), repr=False)
     body: bytes = field(default=b"", repr=lambda body: f"<{len(body)} bytes>")
     reason: str = field(default="", repr=False)
+    length_known: bool = True
+    """Whether the answer said where its body ends, so that it is known to be whole."""
+
+
+def truncation_error(response: Response) -> TransportError | None:
+    """Make the error of a success that ends where the connection did and does not parse, or None for others.
+
+    Such a body is half of one, most likely; one that states its length would have been found to be cut.
+    """
+    if response.length_known:
+        return None
+    try:
+        orjson.loads(response.body.removeprefix(_BYTE_ORDER_MARK))
+    except orjson.JSONDecodeError:
+        text = "the body was cut short: it stated no length, and the connection ended before it was whole JSON"
+    else:
+        return None
+    # The parser's error holds the document: raised or kept in here, it would be a context.
+    return TransportError(text)
 
 
 def status_error(response: Response, *, secret: str = "") -> StatusError | None:
@@ -93,6 +118,42 @@ def _error_class(status: int, headers: Headers) -> type[StatusError]:
         # With nothing left of the day, another try in seconds or minutes cannot succeed.
         return DailyLimitError if headers.get(_DAILY_REMAINING, "").strip() == "0" else RateLimitError
     return _ERRORS.get(status, ServerError if status >= 500 else StatusError)
+
+
+@frozen
+class LimitHeaders:
+    """The window that the server says it keeps. What it did not say is None."""
+
+    max_requests: int | None
+    interval: float | None
+    """Seconds."""
+
+
+def limit_headers(headers: Mapping[str, str]) -> LimitHeaders | None:
+    """Read `X-RateLimit-Max` and `-Interval-Milliseconds`, or None where any of the limit's headers makes no sense.
+
+    They make none with a limit or an interval of zero, an interval of more than a day, and more requests
+    remaining than there are.
+    """
+    try:
+        max_requests = _count(headers.get("X-RateLimit-Max"))
+        interval = _count(headers.get("X-RateLimit-Interval-Milliseconds"))
+        remaining = _count(headers.get("X-RateLimit-Remaining"))
+    except ValueError:
+        return None
+    if max_requests == 0 or interval == 0 or (interval or 0) > _LONGEST_INTERVAL:
+        return None
+    if max_requests is not None and (remaining or 0) > max_requests:
+        return None
+    return LimitHeaders(max_requests, None if interval is None else interval / 1000)
+
+
+def _count(value: str | None) -> int | None:
+    if value is None:
+        return None
+    if not _COUNT.fullmatch(value.strip(" \t")):
+        raise ValueError(value)
+    return int(value)
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
@@ -141,7 +202,12 @@ def _phrase(status: int) -> str:
 
 
 def _strike(text: str, secret: str) -> str:
-    return text.replace(secret, "[redacted]") if secret else text
+    if secret:
+        # An echo may be escaped the way JSON, a URL or HTML asks for.
+        in_json = orjson.dumps(secret).decode()[1:-1]
+        for form in {secret, in_json, in_json.replace("/", "\\/"), quote(secret, safe=""), escape(secret)}:
+            text = text.replace(form, "[redacted]")
+    return text
 
 
 def _cut(text: str) -> str:

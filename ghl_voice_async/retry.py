@@ -1,11 +1,9 @@
-"""Whether to try again, and when: a policy, a pure decision, and the loop that tenacity runs."""
+"""Whether to try again, and when: a policy, a pure decision, a budget, and the loop that tenacity runs."""
 
 from __future__ import annotations
 
 import asyncio
-import logging
 import random
-from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
 
 from attrs import field, frozen
@@ -15,6 +13,7 @@ from ghl_voice_async.errors import (
     DailyLimitError,
     GHLVoiceError,
     InvalidInputError,
+    RateLimitError,
     StatusError,
     TransportError,
 )
@@ -23,10 +22,9 @@ from ghl_voice_async.validation import count_field, seconds_field
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
 
-__all__ = ["RetryPolicy", "retrying", "wait_before_retry"]
+__all__ = ["RetryBudget", "RetryPolicy", "retrying", "wait_before_retry"]
 
 T = TypeVar("T")
-logger = logging.getLogger("ghl_voice_async")
 
 _LARGEST_EXPONENT = 64  # 2**64 is past any cap, and its product with a float does not overflow
 
@@ -92,17 +90,58 @@ def _worth_retrying(policy: RetryPolicy, failure: BaseException | None) -> bool:
     return False
 
 
-async def retrying(attempt: Callable[[], Awaitable[T]], policy: RetryPolicy, elapsed: Callable[[], float]) -> T:
+class RetryBudget:
+    """What a client may still spend on retries, so that an outage is not answered with a storm of them.
+
+    A token bucket, as botocore's standard mode has it: full, it is good for 100 retries. A success gives back what
+    its retry cost, or a fifth of a retry where it needed none.
+    """
+
+    _CAPACITY = 500
+    _COST = 5
+    _REFILL = 1
+
+    def __init__(self) -> None:
+        self._tokens = self._CAPACITY
+
+    def spend(self) -> bool:
+        """Pay for one retry, or return False where too little is left."""
+        if self._tokens < self._COST:
+            return False
+        self._tokens -= self._COST
+        return True
+
+    def refill(self, *, retried: bool) -> None:
+        """Take in a success."""
+        if self._tokens < self._CAPACITY:
+            self._tokens = min(self._CAPACITY, self._tokens + (self._COST if retried else self._REFILL))
+
+
+async def retrying(
+    attempt: Callable[[], Awaitable[T]],
+    policy: RetryPolicy,
+    budget: RetryBudget,
+    *,
+    elapsed: Callable[[], float],
+    on_retry: Callable[[GHLVoiceError, int, float], None],
+) -> T:
     """Await `attempt` until it succeeds or the policy gives up, and then let its last error out.
+
+    `elapsed` gives the seconds since the first send. `on_retry` is told of each failure that is tried again,
+    with the attempts made and the seconds until the next. Retries draw on the budget, but for those after a
+    429, which the rate limit paces already.
 
     The first attempt runs without tenacity, whose set-up most calls need not pay; when it fails, its error
     is handed over as the outcome of tenacity's first. Each call gets an `AsyncRetrying` of its own: one
     shared between tasks gives wrong results.
     """
     try:
-        return await attempt()
+        result = await attempt()
     except (TransportError, StatusError) as error:
         first_failure: GHLVoiceError | None = error
+    else:
+        budget.refill(retried=False)
+        return result
 
     async def first_failure_then_attempts() -> T:
         nonlocal first_failure
@@ -116,30 +155,21 @@ async def retrying(attempt: Callable[[], Awaitable[T]], policy: RetryPolicy, ela
     def decide(state: RetryCallState) -> bool:
         nonlocal wait
         failure = state.outcome.exception() if state.outcome is not None else None
-        decision = wait_before_retry(
-            policy,
-            failure,
-            attempt=state.attempt_number,
-            elapsed=elapsed(),
-            jitter=random.random(),  # noqa: S311  # spreads load, hides nothing
-        )
-        if decision is None:
+        jitter = random.random()  # noqa: S311  # spreads load, hides nothing
+        decision = wait_before_retry(policy, failure, attempt=state.attempt_number, elapsed=elapsed(), jitter=jitter)
+        if decision is None or not isinstance(failure, GHLVoiceError):
+            return False
+        if not isinstance(failure, RateLimitError) and not budget.spend():
+            failure.add_note(
+                "Not tried again, although it might pass: so many calls of this client are failing that its budget "
+                "of retries is used up. Calls that succeed fill it up again."
+            )
             return False
         wait = decision
-        _log_retry(policy, failure, attempt=state.attempt_number, wait=wait)
+        on_retry(failure, state.attempt_number, wait)
         return True
 
     loop = AsyncRetrying(retry=decide, wait=lambda _: wait, sleep=asyncio.sleep, reraise=True)
-    return await loop(first_failure_then_attempts)
-
-
-def _log_retry(policy: RetryPolicy, failure: BaseException | None, *, attempt: int, wait: float) -> None:
-    # A logging handler of the caller's that raises must not change how the call ends.
-    with suppress(Exception):
-        logger.info(
-            "attempt %d of %d failed with %s; the next one is in %.2f s",
-            attempt,
-            policy.max_attempts,
-            type(failure).__name__,
-            wait,
-        )
+    result = await loop(first_failure_then_attempts)
+    budget.refill(retried=True)
+    return result

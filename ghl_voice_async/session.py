@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING, TypeVar
 from attrs import define, field
 
 from ghl_voice_async.auth import Secret, TokenProvider, secret_token
-from ghl_voice_async.errors import ClientClosedError, DeadlineExceededError, GHLVoiceError
-from ghl_voice_async.lifecycle import Lifecycle
-from ghl_voice_async.response import Headers, Response, status_error
-from ghl_voice_async.retry import RetryPolicy, retrying
+from ghl_voice_async.call import Call, Sending
+from ghl_voice_async.errors import ClientClosedError, DeadlineExceededError, GHLVoiceError, TransportError
+from ghl_voice_async.hooks import Hooks
+from ghl_voice_async.lifecycle import Lifecycle, somebody_cancelled
+from ghl_voice_async.response import Response, status_error, truncation_error
+from ghl_voice_async.retry import RetryBudget, RetryPolicy, retrying
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from ghl_voice_async.rate_limit import RateLimiter
     from ghl_voice_async.request import Request
@@ -24,27 +26,6 @@ if TYPE_CHECKING:
 __all__ = ["Session"]
 
 T = TypeVar("T")
-_NO_HEADERS: Mapping[str, str] = Headers({})
-
-
-@define
-class _Call:
-    """What is known of one call while it runs. Times are the event loop's."""
-
-    request: Request
-    attempts: int = 0
-    first_sent_at: float = 0.0
-    waited_for_permits: float = 0.0
-    told_of_refusal: bool = False
-
-    def elapsed(self) -> float:
-        """Return the seconds since the first send, without those spent waiting for later permits."""
-        return asyncio.get_running_loop().time() - self.first_sent_at - self.waited_for_permits
-
-    def sign(self, error: GHLVoiceError) -> None:
-        """Write into an error which call it belongs to."""
-        error.call_id, error.location_id = self.request.call_id, self.request.location_id
-        error.attempts = self.attempts
 
 
 @define(eq=False)
@@ -55,23 +36,33 @@ class Session:
     tokens: TokenProvider
     rate_limiter: RateLimiter
     retry: RetryPolicy
+    hooks: Hooks = field(factory=Hooks, init=False)
+    _budget: RetryBudget = field(factory=RetryBudget, init=False)
     _lifecycle: Lifecycle = field(factory=Lifecycle, init=False)
 
     async def run(self, request: Request, decode: Callable[[bytes], T], *, deadline: float | None = None) -> T:
         """Run one call to its end. Every error of ours that leaves here names the call and its attempts."""
-        call = _Call(request)
+        call = Call(request, self.retry, self.hooks)
+        attempt = partial(self._attempt, call)
         try:
             scope = self._lifecycle.begin(deadline)
             try:
                 async with scope:
-                    response = await retrying(partial(self._attempt, call), self.retry, call.elapsed)
+                    response = await retrying(
+                        attempt, self.retry, self._budget, elapsed=call.elapsed, on_retry=call.will_retry
+                    )
                     return decode(response.body)
             except TimeoutError:
                 if not scope.expired():
                     raise
+            except asyncio.CancelledError:
+                if somebody_cancelled():
+                    raise
             finally:
                 self._lifecycle.end(scope)
-            # Here, outside the except block, so that no traceback with aiohttp's frames is chained.
+            # Here, outside the except blocks, so that no traceback with aiohttp's frames is chained.
+            if not scope.expired():
+                raise TransportError("what this call waited for was cancelled, and not the call", retryable=False)
             if self._lifecycle.closed:
                 raise ClientClosedError("the client was closed while this call was under way")
             raise DeadlineExceededError(f"no call log within the deadline of {deadline:g} s")
@@ -84,7 +75,14 @@ class Session:
         await self._lifecycle.aclose()
         await self.transport.aclose()
 
-    async def _attempt(self, call: _Call) -> Response:
+    def abandon(self) -> bool:
+        """Close at once what nobody closed, and tell whether there was anything."""
+        if not self.transport.is_open or self._lifecycle.is_in_another_process():
+            return False
+        self.transport.abandon()
+        return True
+
+    async def _attempt(self, call: Call) -> Response:
         token = await self._token(call)
         response = await self._send(call, token)
         if response.status == 401 and not call.told_of_refusal:
@@ -93,28 +91,26 @@ class Session:
             refused, token = token, await self._token(call)
             if token != refused:
                 response = await self._send(call, token)
-        error = status_error(response, secret=token)
+        error = status_error(response, secret=token) or truncation_error(response)
         if error is not None:
             raise error
         return response
 
-    async def _token(self, call: _Call) -> Secret:
+    async def _token(self, call: Call) -> Secret:
         return secret_token(await self.tokens.get_token(call.request.location_id))
 
-    async def _send(self, call: _Call, token: Secret) -> Response:
+    async def _send(self, call: Call, token: Secret) -> Response:
         """Send once, under a permit. Whatever becomes of the request, its permit is given back once."""
-        clock = asyncio.get_running_loop().time
-        asked_at = clock()
-        await self.rate_limiter.acquire(call.request.location_id)
-        if call.attempts == 0:
-            call.first_sent_at = clock()
-        else:
-            call.waited_for_permits += clock() - asked_at
-        call.attempts += 1
-        status, headers = None, _NO_HEADERS
+        sending = Sending(call, self.rate_limiter)
+        response: Response | None = None
+        failure: BaseException | None = None
         try:
-            response = await self.transport.send(call.request, token)
-            status, headers = response.status, response.headers
-            return response
+            await sending.take_permit()
+            response = await self.transport.send(call.request, token, before_send=sending.before_send)
+        except BaseException as error:
+            failure = error
+            raise
         finally:
-            self.rate_limiter.release(call.request.location_id, status=status, headers=headers)
+            sending.give_back(response, failure)
+            del failure  # or it and this frame would keep each other alive
+        return response

@@ -1,6 +1,6 @@
 """The aiohttp adapter: sends one `Request`, reads one `Response`, and maps every error of aiohttp's.
 
-This is the one file of the client that knows aiohttp. One `send` is one request on the wire.
+With its connector, this is all of the client that knows aiohttp. No request goes out unseen.
 """
 
 from __future__ import annotations
@@ -8,15 +8,25 @@ from __future__ import annotations
 import asyncio
 import ssl
 import zlib
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import aiohttp
 from aiohttp import hdrs
+from aiohttp.http_exceptions import HttpProcessingError
 from yarl import URL
 
 from ghl_voice_async.auth import Secret
-from ghl_voice_async.errors import AttemptTimeoutError, ClientClosedError, TransportError
+from ghl_voice_async.connector import Connector
+from ghl_voice_async.errors import (
+    AttemptTimeoutError,
+    ClientClosedError,
+    GHLVoiceError,
+    InvalidInputError,
+    TransportError,
+)
+from ghl_voice_async.lifecycle import somebody_cancelled
 from ghl_voice_async.response import Response
 
 if TYPE_CHECKING:
@@ -27,6 +37,10 @@ __all__ = ["ERROR_BODY_LIMIT", "RESPONSE_BODY_LIMIT", "Transport", "transport_er
 RESPONSE_BODY_LIMIT: Final = 8 * 1024 * 1024
 ERROR_BODY_LIMIT: Final = 64 * 1024
 
+BeforeSend = Callable[[], Awaitable[None]]
+
+_ENCODINGS = {"identity", "gzip", "x-gzip", "deflate"}
+_CLOSED_BY_OWNER = "the aiohttp session given to this client is closed"
 _NO_TIMEOUT = aiohttp.ClientTimeout(total=None, connect=None, sock_connect=None, sock_read=None)
 
 
@@ -37,100 +51,161 @@ class Transport:
     """
 
     def __init__(self, *, timeout: float, max_connections: int, session: aiohttp.ClientSession | None = None) -> None:
+        if session is not None and not isinstance(session, aiohttp.ClientSession):
+            raise InvalidInputError(f"session must be an aiohttp.ClientSession, not {type(session).__name__}")
         self._timeout = timeout
         self._max_connections = max_connections
         self._session = session
-        self._borrowed = session is not None
+        self._connector: Connector | None = None
         self._places: asyncio.Semaphore | None = None
 
     @property
     def is_open(self) -> bool:
         """Whether there is a session of our own that nobody has closed."""
-        return self._session is not None and not self._borrowed and not self._session.closed
+        return self._connector is not None and not self._connector.closed
 
-    async def send(self, request: Request, token: Secret) -> Response:
-        """Send one request and read its whole answer. Raises `TransportError` and nothing of aiohttp's."""
+    async def send(self, request: Request, token: Secret, *, before_send: BeforeSend) -> Response:
+        """Send one request and read its whole answer. Raises `TransportError` and nothing of aiohttp's.
+
+        `before_send` is awaited before every request that goes out on the wire: this one, and others that a
+        middleware of a borrowed session may send in its place. The timeout does not count it.
+        """
         session, places = self._open()
-        failure: TransportError
+        failure: GHLVoiceError
         # The places are ours, so that waiting for one is not charged to the timeout, as aiohttp would.
         async with places:
+            if session.closed:
+                raise ClientClosedError(_CLOSED_BY_OWNER)
+            await before_send()
             scope = asyncio.timeout(self._timeout)
             try:
                 async with scope:
-                    return await _exchange(session, request, token)
+                    return await _exchange(session, request, token, partial(self._before_another, scope, before_send))
             except TimeoutError as error:
                 if scope.expired():
                     failure = AttemptTimeoutError(f"no whole answer within {self._timeout:g} s")
                 else:
                     failure = transport_error(error)
+            except asyncio.CancelledError:
+                # aiohttp cancels who waits for a connection of a session that its owner closes.
+                if somebody_cancelled():
+                    raise
+                failure = TransportError("the connection was given up within aiohttp")
             except TransportError as error:
                 # Its traceback passes through frames of aiohttp's, which hold the headers as they are sent.
                 failure = error.with_traceback(None)
-            except (aiohttp.ClientError, OSError) as error:
+            except (aiohttp.ClientError, HttpProcessingError, OSError) as error:
                 failure = transport_error(error)
+        if session.closed:
+            failure = ClientClosedError(_CLOSED_BY_OWNER)
         # Raised out here, where no aiohttp error is being handled, so that none becomes its context.
         raise failure
 
     async def aclose(self) -> None:
         """Close the session, unless it is borrowed."""
-        session, self._session = self._session, None
-        if session is not None and not self._borrowed:
-            await session.close()
+        if self._session is not None and self._connector is not None:
+            await self._session.close()
+
+    def abandon(self) -> None:
+        """Let go of the session of a client that is gone, which aiohttp would log as two errors."""
+        if self._session is not None and self._connector is not None:
+            self._session.detach()
+            self._connector.close_now()
 
     def _open(self) -> tuple[aiohttp.ClientSession, asyncio.Semaphore]:
         if self._session is None:
-            self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=0), cookie_jar=aiohttp.DummyCookieJar()
-            )
+            self._connector = Connector()
+            self._session = aiohttp.ClientSession(connector=self._connector, cookie_jar=aiohttp.DummyCookieJar())
         connector = self._session.connector
         if connector is None or connector.closed:
-            raise ClientClosedError("the aiohttp session given to this client is closed")
+            raise ClientClosedError(_CLOSED_BY_OWNER)
         if self._places is None:
             limits = (limit for limit in (connector.limit, connector.limit_per_host) if limit)
             self._places = asyncio.Semaphore(min([self._max_connections, *limits]))
         return self._session, self._places
 
+    async def _before_another(self, scope: asyncio.Timeout, before_send: BeforeSend) -> None:
+        scope.reschedule(None)
+        await before_send()
+        scope.reschedule(asyncio.get_running_loop().time() + self._timeout)
 
-async def _exchange(session: aiohttp.ClientSession, request: Request, token: Secret) -> Response:
-    async with session.get(
+
+async def _exchange(
+    session: aiohttp.ClientSession, request: Request, token: Secret, before_another: BeforeSend
+) -> Response:
+    middleware = _wire_requests(Secret(f"Bearer {token}"), before_another)
+    async with session.request(
+        request.method,
         URL(request.url, encoded=True),
         headers=request.headers,
         allow_redirects=False,
         auto_decompress=False,
         raise_for_status=False,
         timeout=_NO_TIMEOUT,
-        middlewares=(*getattr(session, "_middlewares", ()), partial(_one_wire_request, Secret(f"Bearer {token}"))),
+        middlewares=(*getattr(session, "_middlewares", ()), middleware),
     ) as answer:
-        limit = RESPONSE_BODY_LIMIT if 200 <= answer.status < 300 else ERROR_BODY_LIMIT
-        body = await _read_body(answer, limit)
-        return Response(status=answer.status, headers=answer.headers, body=body, reason=answer.reason or "")
+        return await _read(answer)
 
 
-async def _one_wire_request(
-    authorization: Secret, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
-) -> aiohttp.ClientResponse:
-    """Authorise the request, and keep aiohttp from sending it a second time, unseen, on a dead kept connection.
+def _wire_requests(authorization: Secret, before_another: BeforeSend) -> aiohttp.ClientMiddlewareType:
+    """Make the middleware that authorises each request on the wire and lets none out without a permit.
 
-    It does so for errors of its own that come out of here, so they go out as one of ours. As the innermost
-    middleware, since those of a borrowed session stay in force around it. The token is put in here and not with
-    the other headers, which aiohttp refuses beside a borrowed session's own `auth` or an entry in a netrc file.
+    aiohttp sends a GET a second time, unseen, when a kept connection turns out to be dead. It does so for errors
+    of its own that come out of here, so they go out as one of ours. Where a middleware of a borrowed session sends
+    another, that one is announced. As the innermost middleware, since those stay in force around it. The token is
+    put in here and not with the other headers, which aiohttp refuses beside a borrowed session's own `auth` or an
+    entry in a netrc file.
     """
-    request.headers[hdrs.AUTHORIZATION] = authorization
-    try:
-        return await handler(request)
-    except (aiohttp.ClientError, OSError) as error:
-        failure = transport_error(error)
-    raise failure
+    # A function and not an object: mocks of aiohttp copy the arguments of a request, with all that hangs on them.
+    has_sent = False
+
+    async def middleware(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+        nonlocal has_sent
+        if has_sent:
+            await before_another()
+        has_sent = True
+        request.headers[hdrs.AUTHORIZATION] = authorization
+        try:
+            return await handler(request)
+        except (aiohttp.ClientError, OSError) as error:
+            failure = transport_error(error)
+        raise failure
+
+    return middleware
 
 
-async def _read_body(answer: aiohttp.ClientResponse, limit: int) -> bytes:
+async def _read(answer: aiohttp.ClientResponse) -> Response:
+    """Read an answer to its end, against a limit for its body."""
+    is_success = 200 <= answer.status < 300
+    encoding = answer.headers.get(hdrs.CONTENT_ENCODING, "identity").strip().lower()
+    length_known = (
+        encoding != "identity"  # whose end is in the stream
+        or answer.status == 204
+        or hdrs.CONTENT_LENGTH in answer.headers
+        or "chunked" in answer.headers.get(hdrs.TRANSFER_ENCODING, "").lower()
+    )
+    if encoding in _ENCODINGS:
+        body = await _read_body(answer, encoding, RESPONSE_BODY_LIMIT if is_success else ERROR_BODY_LIMIT)
+    elif is_success:
+        raise TransportError(f"the body has a Content-Encoding that was not asked for: {encoding!r}", retryable=False)
+    else:
+        # The status says what happened without its body.
+        answer.close()
+        body = b""
+    return Response(
+        status=answer.status,
+        headers=answer.headers,
+        body=body,
+        reason=answer.reason or "",
+        length_known=length_known,
+    )
+
+
+async def _read_body(answer: aiohttp.ClientResponse, encoding: str, limit: int) -> bytes:
     """Read to the end against a limit on the unfolded size.
 
     aiohttp's own unfolding does not notice a gzip stream without its end, and unfolds a small bomb whole.
     """
-    encoding = answer.headers.get(hdrs.CONTENT_ENCODING, "identity").strip().lower()
-    if encoding not in {"identity", "gzip", "x-gzip", "deflate"}:
-        raise TransportError(f"the body has a Content-Encoding that was not asked for: {encoding!r}", retryable=False)
     unfold = None
     body = bytearray()
     while chunk := await answer.content.readany():
@@ -180,7 +255,7 @@ def transport_error(error: Exception) -> TransportError:
             return TransportError("the body was cut short")
         case aiohttp.ClientHttpProxyError():
             return TransportError(f"the proxy answered {error.status}")
-        case aiohttp.ClientResponseError():
+        case aiohttp.ClientResponseError() | HttpProcessingError():
             return TransportError("the answer is not valid HTTP")
         case OSError():
             return TransportError(f"the connection failed: {_system_text(error)}")

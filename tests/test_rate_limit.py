@@ -13,10 +13,10 @@ from ghl_voice_async.rate_limit import Unlimited
 
 
 async def request(limiter: WindowRateLimiter, latency: float, sent: list[float], location: str = "A") -> None:
-    await limiter.acquire(location)
+    permit = await limiter.acquire(location)
     sent.append(now())
     await asyncio.sleep(latency)
-    limiter.release(location, status=200)
+    permit.release(status=200, headers={})
 
 
 def most_in_any_window(times: list[float], interval: float) -> int:
@@ -47,13 +47,13 @@ def test_promise_30_never_more_than_the_limit_arrives_in_any_window(
 
         async def call(begin: float, latency: float) -> None:
             await asyncio.sleep(begin)
-            await limiter.acquire("A")
+            permit = await limiter.acquire("A")
             try:
                 await asyncio.sleep(latency)
                 arrived.append(now())
                 await asyncio.sleep(latency / 2)
             finally:
-                limiter.release("A", status=200)
+                permit.release(status=200, headers={})
 
         tasks = []
         for begin, latency, cancelled in calls:
@@ -75,9 +75,9 @@ async def test_those_who_asked_first_go_first() -> None:
     order: list[int] = []
 
     async def call(number: int) -> None:
-        await limiter.acquire("A")
+        permit = await limiter.acquire("A")
         order.append(number)
-        limiter.release("A", status=200)
+        permit.release(status=200, headers={})
 
     await asyncio.gather(*(call(number) for number in range(20)))
     assert order == list(range(20))
@@ -89,9 +89,9 @@ async def test_a_newcomer_does_not_take_the_slot_that_has_just_come_free_for_ano
     order: list[str] = []
 
     async def call(name: str) -> None:
-        await limiter.acquire("A")
+        permit = await limiter.acquire("A")
         order.append(name)
-        limiter.release("A")
+        permit.release(status=200, headers={})
 
     async def newcomer() -> None:
         await asyncio.sleep(5)
@@ -130,11 +130,11 @@ async def test_promise_25_a_cancelled_waiter_leaves_its_permit_to_the_next() -> 
 async def test_promise_25_a_permit_that_races_with_a_cancellation_is_whole() -> None:
     limiter = WindowRateLimiter(RateLimit(max_requests=1, interval=10.0))
     sent: list[float] = []
-    await limiter.acquire("A")
+    permit = await limiter.acquire("A")
     racing = asyncio.create_task(request(limiter, 0.0, sent))
     patient = asyncio.create_task(request(limiter, 0.0, sent))
     await asyncio.sleep(0)
-    limiter.release("A", status=200)
+    permit.release(status=200, headers={})
     # The permit comes by a timer ten seconds from now; the cancellation in the very same turn of the loop.
     asyncio.get_running_loop().call_later(10.0, racing.cancel)
     await patient
@@ -145,14 +145,14 @@ async def test_promise_25_a_permit_that_races_with_a_cancellation_is_whole() -> 
 @virtual_time
 async def test_after_a_thousand_cancellations_the_capacity_is_whole() -> None:
     limiter = WindowRateLimiter(RateLimit(max_requests=5, interval=1.0))
-    await asyncio.gather(*(limiter.acquire("A") for _ in range(5)))
+    permits = await asyncio.gather(*(limiter.acquire("A") for _ in range(5)))
     waiting = [asyncio.create_task(limiter.acquire("A")) for _ in range(1000)]
     await asyncio.sleep(0)
     for task in waiting:
         task.cancel()
     await asyncio.gather(*waiting, return_exceptions=True)
-    for _ in range(5):
-        limiter.release("A", status=200)
+    for permit in permits:
+        permit.release(status=200, headers={})
     sent: list[float] = []
     await asyncio.gather(*(request(limiter, 0.0, sent) for _ in range(6)))
     assert [round(time - sent[0], 3) for time in sent] == [0, 0, 0, 0, 0, 1]
@@ -162,8 +162,8 @@ async def test_after_a_thousand_cancellations_the_capacity_is_whole() -> None:
 async def test_promise_3_a_429_pauses_the_whole_location_and_no_other() -> None:
     limiter = WindowRateLimiter(RateLimit(max_requests=100, interval=10.0))
     started = now()
-    await limiter.acquire("A")
-    limiter.release("A", status=429)
+    permit = await limiter.acquire("A")
+    permit.release(status=429, headers={})
     sent: list[float] = []
     await asyncio.gather(*(request(limiter, 0.0, sent) for _ in range(3)), request(limiter, 0.0, sent, "B"))
     assert [round(time - started, 3) for time in sent] == [0, 10, 10, 10]
@@ -173,8 +173,8 @@ async def test_promise_3_a_429_pauses_the_whole_location_and_no_other() -> None:
 async def test_a_pause_lasts_for_the_retry_after_where_there_is_one() -> None:
     limiter = WindowRateLimiter(RateLimit(max_requests=100, interval=10.0))
     started = now()
-    await limiter.acquire("A")
-    limiter.release("A", status=429, headers={"Retry-After": "2.5"})
+    permit = await limiter.acquire("A")
+    permit.release(status=429, headers={"Retry-After": "2.5"})
     await limiter.acquire("A")
     assert round(now() - started, 3) == 2.5
 
@@ -182,8 +182,8 @@ async def test_a_pause_lasts_for_the_retry_after_where_there_is_one() -> None:
 @virtual_time
 async def test_promise_29_a_pause_ends_on_time_though_nobody_waits_through_it() -> None:
     limiter = WindowRateLimiter(RateLimit(max_requests=100, interval=10.0))
-    await limiter.acquire("A")
-    limiter.release("A", status=429)
+    permit = await limiter.acquire("A")
+    permit.release(status=429, headers={})
     waiting = asyncio.create_task(limiter.acquire("A"))
     await asyncio.sleep(1)
     waiting.cancel()
@@ -218,5 +218,6 @@ def test_promise_24_a_limit_that_cannot_be_right_is_refused(settings: dict[str, 
 async def test_no_limit_is_a_limiter_too() -> None:
     limiter = Unlimited()
     assert isinstance(limiter, RateLimiter)
-    await limiter.acquire("A")
-    limiter.release("A", status=429, headers={})
+    permit = await limiter.acquire("A", max_pause=0.0)
+    permit.release(status=429, headers={})
+    permit.cancel()

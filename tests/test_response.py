@@ -115,7 +115,7 @@ def test_headers_are_found_in_any_case_and_cannot_be_changed() -> None:
 
 def test_the_repr_of_a_response_shows_none_of_the_servers_words() -> None:
     response = Response(status=200, body=b"marked", headers={"A": "marked"}, reason="marked")
-    assert repr(response) == "Response(status=200, body=<6 bytes>)"
+    assert repr(response) == "Response(status=200, body=<6 bytes>, length_known=True)"
 
 
 @pytest.mark.parametrize(

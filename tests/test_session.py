@@ -25,14 +25,19 @@ class Journal:
         self.wait = wait
         self.acquired: list[str] = []
         self.released: list[tuple[int | None, int]] = []
+        self.cancelled = 0
 
-    async def acquire(self, location_id: str) -> None:
+    async def acquire(self, location_id: str, *, max_pause: float) -> Journal:
+        assert max_pause > 0
         await asyncio.sleep(self.wait)
         self.acquired.append(location_id)
+        return self
 
-    def release(self, location_id: str, *, status: int | None, headers: Mapping[str, str]) -> None:
-        assert location_id in self.acquired
+    def release(self, *, status: int | None, headers: Mapping[str, str]) -> None:
         self.released.append((status, len(headers)))
+
+    def cancel(self) -> None:
+        self.cancelled += 1
 
 
 class Rotating:
@@ -94,7 +99,7 @@ async def test_the_policy_ends_when_its_time_is_over() -> None:
 
 async def test_a_limiter_that_raises_fails_the_call_with_its_own_error(server: VoiceAIServer) -> None:
     class Broken(Journal):
-        async def acquire(self, location_id: str) -> None:
+        async def acquire(self, location_id: str, *, max_pause: float) -> Journal:
             raise LookupError(location_id)
 
     async with VoiceAIClient(server.token, base_url=server.url, rate_limit=Broken()) as client:

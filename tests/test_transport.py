@@ -31,10 +31,19 @@ REQUEST_INFO = aiohttp.RequestInfo(URL("https://example.com"), "GET", None, URL(
 JSON = b'{"id": "%b"}' % CALL.encode()
 
 
+async def unannounced() -> None:
+    """Stand where the pipeline counts what goes out."""
+
+
+async def send_with(transport: Transport, url: str) -> Response:
+    request = call_log_request(url, request_headers("v3"), CALL, LOCATION)
+    return await transport.send(request, Secret(TOKEN), before_send=unannounced)
+
+
 async def send(url: str, **settings: float) -> Response:
     transport = Transport(timeout=settings.get("timeout", 5.0), max_connections=10)
     try:
-        return await transport.send(call_log_request(url, request_headers("v3"), CALL, LOCATION), Secret(TOKEN))
+        return await send_with(transport, url)
     finally:
         await transport.aclose()
 
@@ -72,13 +81,12 @@ async def test_promise_6_a_redirect_is_not_followed() -> None:
 async def test_promise_13_one_send_is_one_request_though_a_kept_connection_is_dead(keep: bool) -> None:
     async with raw_server(OK, None, OK, keep=True) as raw:
         transport = Transport(timeout=5.0, max_connections=10)
-        request = call_log_request(raw.url, request_headers("v3"), CALL, LOCATION)
         if keep:
-            await transport.send(request, Secret(TOKEN))
+            await send_with(transport, raw.url)
         else:
             raw.answers.pop(0)
         with pytest.raises(TransportError, match="closed the connection before it answered"):
-            await transport.send(request, Secret(TOKEN))
+            await send_with(transport, raw.url)
         assert len(raw.requests) == (2 if keep else 1)
         await transport.aclose()
 
@@ -167,9 +175,8 @@ async def test_cookies_are_not_kept() -> None:
     async with raw_server(answer(JSON, "Set-Cookie: a=b"), keep=True) as raw:
         transport = Transport(timeout=5.0, max_connections=1)
         url = raw.url.replace("127.0.0.1", "localhost")  # aiohttp's own jar takes no cookies from addresses
-        request = call_log_request(url, request_headers("v3"), CALL, LOCATION)
         for _ in range(2):
-            await transport.send(request, Secret(TOKEN))
+            await send_with(transport, url)
         await transport.aclose()
     assert not any(b"cookie" in received.lower() for received in raw.requests)
 
@@ -277,7 +284,7 @@ async def test_a_timeout_of_somebody_elses_is_no_timeout_of_the_attempt() -> Non
     async with aiohttp.ClientSession(middlewares=[theirs]) as session:
         transport = Transport(timeout=5.0, max_connections=4, session=session)
         with pytest.raises(TransportError, match="the connection failed: TimeoutError") as caught:
-            await transport.send(call_log_request("https://example.com", {}, CALL, LOCATION), Secret(TOKEN))
+            await send_with(transport, "https://example.com")
     assert not isinstance(caught.value, AttemptTimeoutError)
 
 
@@ -302,8 +309,7 @@ async def test_promise_16_waiting_for_a_place_is_not_charged_to_the_timeout() ->
         async with await asyncio.start_server(slow, "127.0.0.1", 0) as listening:
             url = f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}"
             transport = Transport(timeout=1.0, max_connections=10)
-            request = call_log_request(url, request_headers("v3"), CALL, LOCATION)
-            responses = await asyncio.gather(*(transport.send(request, Secret(TOKEN)) for _ in range(100)))
+            responses = await asyncio.gather(*(send_with(transport, url) for _ in range(100)))
             assert {response.status for response in responses} == {200}
             assert most_under_way == 10
             await transport.aclose()
@@ -318,7 +324,7 @@ async def test_promise_16_waiting_for_a_place_is_not_charged_to_the_timeout() ->
 async def test_a_borrowed_connectors_smaller_limit_holds(limits: dict[str, int], at_most: int) -> None:
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(**limits)) as session, raw_server(OK) as raw:  # type: ignore[arg-type]
         transport = Transport(timeout=5.0, max_connections=4, session=session)
-        await transport.send(call_log_request(raw.url, {}, CALL, LOCATION), Secret(TOKEN))
+        await send_with(transport, raw.url)
         assert transport._places is not None
         assert transport._places._value == at_most
 
@@ -332,7 +338,7 @@ async def test_a_borrowed_session_keeps_its_middlewares_and_is_never_closed() ->
 
     async with aiohttp.ClientSession(middlewares=[theirs]) as session, raw_server(OK) as raw:
         transport = Transport(timeout=5.0, max_connections=4, session=session)
-        await transport.send(call_log_request(raw.url, {}, CALL, LOCATION), Secret(TOKEN))
+        await send_with(transport, raw.url)
         await transport.aclose()
         assert seen == [f"/voice-ai/dashboard/call-logs/{CALL}"]
         assert not session.closed
@@ -342,7 +348,7 @@ async def test_a_borrowed_session_keeps_its_middlewares_and_is_never_closed() ->
 async def test_a_borrowed_session_may_raise_for_status_of_its_own() -> None:
     async with aiohttp.ClientSession(raise_for_status=True) as session, raw_server(answer(b"", status="500 No")) as raw:
         transport = Transport(timeout=5.0, max_connections=4, session=session)
-        assert (await transport.send(call_log_request(raw.url, {}, CALL, LOCATION), Secret(TOKEN))).status == 500
+        assert (await send_with(transport, raw.url)).status == 500
 
 
 @pytest.mark.parametrize("headers", [None, {"authorization": "Basic abc", "version": "1"}])
@@ -354,7 +360,7 @@ async def test_a_borrowed_session_may_have_credentials_and_headers_of_its_own(
     monkeypatch.setenv("NETRC", str(netrc))
     async with aiohttp.ClientSession(trust_env=headers is None, headers=headers) as session, raw_server(OK) as raw:
         transport = Transport(timeout=5.0, max_connections=4, session=session)
-        await transport.send(call_log_request(raw.url, request_headers("v3"), CALL, LOCATION), Secret(TOKEN))
+        await send_with(transport, raw.url)
     received = raw.requests[0].lower().split(b"\r\n")
     sent = [line for line in received if line.startswith((b"authorization:", b"version:"))]
     assert sorted(sent) == [f"authorization: bearer {TOKEN}".encode(), b"version: v3"]
@@ -365,4 +371,4 @@ async def test_a_borrowed_session_that_its_owner_closed_is_said_to_be() -> None:
     await session.close()
     transport = Transport(timeout=5.0, max_connections=4, session=session)
     with pytest.raises(ClientClosedError, match="given to this client is closed"):
-        await transport.send(call_log_request("https://example.com", {}, CALL, LOCATION), Secret(TOKEN))
+        await send_with(transport, "https://example.com")

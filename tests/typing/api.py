@@ -9,13 +9,19 @@ from typing import Any, assert_type
 from ghl_voice_async import (
     ActionParameters,
     ActionType,
+    CallEvent,
     CallLog,
     DecodeError,
     ExecutedCallAction,
     GHLVoiceError,
+    Hook,
+    LimitEvent,
+    Permit,
     RateLimit,
     RateLimiter,
     RateLimitError,
+    ResponseEvent,
+    RetryEvent,
     RetryPolicy,
     SMSParameters,
     StatusError,
@@ -37,9 +43,29 @@ class Tokens:
 
 
 class Limiter:
-    async def acquire(self, location_id: str) -> None: ...
+    async def acquire(self, location_id: str, *, max_pause: float) -> Permit:
+        return self
 
-    def release(self, location_id: str, *, status: int | None, headers: Mapping[str, str]) -> None: ...
+    def release(self, *, status: int | None, headers: Mapping[str, str]) -> None: ...
+
+    def cancel(self) -> None: ...
+
+
+def count(event: CallEvent) -> None:
+    assert_type(event.attempt, int)
+    match event:
+        case ResponseEvent():
+            assert_type(event.status, int | None)
+            assert_type(event.seconds, float)
+        case RetryEvent():
+            assert_type(event.delay, float)
+        case LimitEvent():
+            assert_type(event.waited, float)
+        case _:
+            pass
+
+
+hook: Hook = count
 
 
 provider: TokenProvider = Tokens()
@@ -53,6 +79,8 @@ clients = [
 
 
 async def fetch(client: VoiceAIClient) -> CallLog:
+    client.add_hook(hook)
+    client.add_hook(lambda event: event.path_template)
     async with client as entered:
         assert_type(entered, VoiceAIClient)
         call = await client.get_call_log("call", "location", deadline=3.0)

@@ -1,0 +1,80 @@
+"""aiohttp's connector, mended in two places where its users would notice aiohttp and not us."""
+
+from __future__ import annotations
+
+import re
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+from aiohttp import TCPConnector
+from aiohttp.client_proto import ResponseHandler
+
+if TYPE_CHECKING:
+    import asyncio
+
+__all__ = ["Connector"]
+
+_HEAD_END: Final = b"\r\n\r\n"
+_CONTENT_LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]{1,18})[ \t]*\r\n", re.IGNORECASE)
+_TRANSFER_ENCODING = re.compile(rb"\r\ntransfer-encoding:", re.IGNORECASE)
+
+
+class Connector(TCPConnector):
+    """Opens connections without a limit of its own, for answers that nothing after their end can spoil."""
+
+    def __init__(self) -> None:
+        super().__init__(limit=0)
+        self._factory = partial(_OneAnswer, loop=self._loop)  # type: ignore[assignment]  # a kind of ResponseHandler
+
+    def close_now(self) -> None:
+        """Close without waiting for it, from where nothing can be awaited."""
+        self._close(abort_ssl=True)
+
+
+class _OneAnswer(ResponseHandler):
+    """Keeps from aiohttp's parser what a server sends after an answer of a stated length.
+
+    The parser would take it for the next answer, fail, and throw the whole answer away where both arrived
+    together. The connection is not used again. Framings other than `Content-Length` are left to aiohttp.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(loop)
+        self._await_head()
+
+    def set_response_params(self, **params: Any) -> None:  # noqa: ANN401  # passed on
+        self._await_head()
+        super().set_response_params(**params)
+
+    def data_received(self, data: bytes) -> None:
+        if not self._head_is_read:
+            self._read_head(data)
+        if self._due is None:
+            super().data_received(data)
+            return
+        within, stray = data[: self._due], data[self._due :]
+        self._due -= len(within)
+        if within:
+            super().data_received(within)
+        if stray:
+            self.force_close()
+            if not within and self.transport is not None:
+                # The connection may be among the kept ones already, where nobody asks again.
+                self.transport.close()
+
+    def _await_head(self) -> None:
+        self._head = b""
+        self._head_is_read = False
+        self._due: int | None = None  # bytes still to come, where the head says how many
+
+    def _read_head(self, data: bytes) -> None:
+        read_before = len(self._head)
+        self._head += data
+        end = self._head.find(_HEAD_END)
+        if end < 0:
+            return
+        self._head_is_read = True
+        head = self._head[: end + 2]
+        length = None if _TRANSFER_ENCODING.search(head) else _CONTENT_LENGTH.search(head)
+        if length is not None:
+            self._due = end + len(_HEAD_END) - read_before + int(length[1])
