@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
 import pickle
+from typing import TYPE_CHECKING
 from unittest.mock import Mock
 
 import pytest
@@ -13,17 +15,28 @@ from virtual_time import now, virtual_time
 
 from ghl_voice_async.testing import (
     BadJSON,
+    CloseAfterAnswer,
+    CloseBeforeAnswer,
     CutShort,
     Fault,
     Latency,
+    Oversized,
+    Raw,
     ResetBeforeAnswer,
     ResetWithinAnswer,
     Silence,
     SlowDrip,
     Status,
+    StrayBytes,
     VoiceAIServer,
+    WithHeaders,
     everyday_faults,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ghl_voice_async.testing.faults import Framing
 
 
 async def ask(server: VoiceAIServer, connection: str = "close") -> tuple[bytes, bytes, BaseException | None]:
@@ -134,9 +147,88 @@ async def test_a_reset_within_the_answer_comes_after_a_part_of_the_body(server: 
     assert isinstance(failure, ConnectionResetError)
 
 
-async def test_a_client_that_has_left_already_is_not_reset() -> None:
+@pytest.mark.parametrize(
+    ("framing", "head_has", "head_has_not"),
+    [
+        ("length", b"\r\nContent-Length: ", b"Transfer-Encoding"),
+        ("chunked", b"\r\nTransfer-Encoding: chunked", b"Content-Length"),
+        ("close", b"\r\nContent-Type: application/json", b"Content-Length"),
+        ("gzip", b"\r\nContent-Encoding: gzip", b"Content-Length"),
+    ],
+)
+async def test_a_body_can_be_cut_short_in_every_framing(
+    server: VoiceAIServer, framing: Framing, head_has: bytes, head_has_not: bytes
+) -> None:
+    server.fail(CutShort(0.5, framing))
+    head, body, failure = await ask(server, "keep-alive")
+    assert head_has in head
+    assert head_has_not not in head
+    assert failure is None
+    whole = json.dumps(server.call_log(server.call_ids(1)[0])).encode()
+    if framing == "gzip":
+        assert body == gzip.compress(whole)[: len(body)]
+    else:
+        assert body.removeprefix(b"%x\r\n" % len(whole)) == whole[: len(whole) // 2]
+
+
+@pytest.mark.parametrize("folded", [False, True])
+async def test_an_oversized_body_has_as_many_zeros_as_asked_for(server: VoiceAIServer, folded: bool) -> None:
+    server.fail(Oversized(200_000, gzip=folded))
+    head, body, failure = await ask(server)
+    assert failure is None
+    if folded:
+        assert b"Content-Encoding: gzip" in head
+        assert len(body) < 2000
+        parts = body.split(b"\r\n")  # chunks, each after its size
+        body = gzip.decompress(b"".join(parts[1::2]))
+    else:
+        assert stated_length(head) == 200_000
+    assert body == bytes(200_000)
+
+
+async def test_raw_bytes_arrive_as_they_are(server: VoiceAIServer) -> None:
+    server.fail(Raw(b"HTTP/9.9 hello\r\n\r\n\0"))
+    assert await ask(server, "keep-alive") == (b"HTTP/9.9 hello", b"\0", None)
+
+
+@virtual_time
+async def test_stray_bytes_come_right_behind_the_answer_on_a_connection_that_stays_open() -> None:
+    async with VoiceAIServer() as server:
+        server.fail(StrayBytes(b"more"))
+        started = now()
+        head, body, _ = await ask(server, "keep-alive")
+        assert now() - started >= 3600
+    assert b"X-RateLimit-Max: 100" in head
+    assert len(body) >= stated_length(head) + 4
+    assert body[stated_length(head) :].startswith(b"more")
+
+
+@pytest.mark.parametrize(("fault", "answered"), [(CloseAfterAnswer(), True), (CloseBeforeAnswer(), False)])
+async def test_a_connection_can_be_closed_without_a_word(server: VoiceAIServer, fault: Fault, answered: bool) -> None:
+    server.fail(fault)
+    head, body, failure = await ask(server, "keep-alive")
+    assert failure is None
+    assert b"Connection: close" not in head
+    assert bool(body) is bool(head) is answered
+    if answered:
+        assert json.loads(body) == server.call_log(server.call_ids(1)[0])
+    assert server.seen.statuses == ({200: 1} if answered else {})
+
+
+async def test_headers_can_be_changed_and_taken_away() -> None:
+    async with VoiceAIServer() as server:
+        server.fail(WithHeaders({"X-RateLimit-Max": "7", "X-RateLimit-Remaining": "", "X-New": "1"}))
+        head, body, _ = await ask(server)
+    assert b"\r\nX-RateLimit-Max: 7" in head
+    assert b"\r\nX-New: 1" in head
+    assert b"X-RateLimit-Remaining" not in head
+    assert json.loads(body) == server.call_log(server.call_ids(1)[0])
+
+
+@pytest.mark.parametrize("fault", [ResetBeforeAnswer(), CloseBeforeAnswer(), Raw(b"x")])
+async def test_a_client_that_has_left_already_is_left_alone(fault: Fault) -> None:
     answer = web.Response()
-    assert await ResetBeforeAnswer().play(Mock(transport=None), answer) is answer
+    assert await fault.play(Mock(transport=None), answer) is answer
 
 
 def test_everyday_faults_share_what_is_asked_for_between_them() -> None:
@@ -147,8 +239,57 @@ def test_everyday_faults_share_what_is_asked_for_between_them() -> None:
 
 @pytest.mark.parametrize(
     "fault",
-    [Status(503, "x", {"A": "b"}), BadJSON(), Latency(1.0), Silence(), SlowDrip(), CutShort(), ResetBeforeAnswer()],
+    [
+        Status(503, "x", {"A": "b"}),
+        BadJSON(),
+        Latency(1.0),
+        Silence(),
+        SlowDrip(),
+        CutShort(0.1, "gzip"),
+        Oversized(7, gzip=True),
+        Raw(b"x"),
+        StrayBytes(),
+        WithHeaders({"A": "b"}),
+        CloseAfterAnswer(),
+        CloseBeforeAnswer(),
+        ResetBeforeAnswer(),
+        ResetWithinAnswer(),
+    ],
     ids=repr,
 )
 def test_a_fault_can_be_sent_to_another_process(fault: Fault) -> None:
     assert pickle.loads(pickle.dumps(fault)) == fault
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: Status("503"),  # type: ignore[arg-type]  # the point, here and below
+        lambda: Status(100),
+        lambda: Status(600),
+        lambda: Status(503, 7),  # type: ignore[arg-type]
+        lambda: BadJSON("text"),  # type: ignore[arg-type]
+        lambda: Latency(-1),
+        lambda: Latency(float("nan")),
+        lambda: Latency("1"),  # type: ignore[arg-type]
+        lambda: SlowDrip(size=0),
+        lambda: CutShort(1.0),
+        lambda: CutShort(0.5, "lenght"),  # type: ignore[arg-type]
+        lambda: Oversized(0),
+        lambda: Raw("text"),  # type: ignore[arg-type]
+    ],
+)
+def test_a_fault_that_makes_no_sense_is_refused(make: Callable[[], Fault]) -> None:
+    with pytest.raises((TypeError, ValueError)):
+        make()
+
+
+class Mine(Fault):
+    async def play(self, request: web.Request, answer: web.Response) -> web.StreamResponse:
+        return web.Response(status=418)
+
+
+async def test_a_fault_of_ones_own_can_be_played(server: VoiceAIServer) -> None:
+    server.fail(Mine())
+    assert (await ask(server))[0].startswith(b"HTTP/1.1 418")
+    assert (server.seen.statuses, server.seen.faults) == ({}, {"Mine": 1})

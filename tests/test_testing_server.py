@@ -7,7 +7,7 @@ import aiohttp
 import pytest
 from virtual_time import virtual_time
 
-from ghl_voice_async.testing import Latency, Status, VoiceAIServer
+from ghl_voice_async.testing import Latency, ResetBeforeAnswer, Status, VoiceAIServer
 
 LIMIT_HEADERS = {
     "X-RateLimit-Limit-Daily",
@@ -153,16 +153,30 @@ async def test_faults_come_at_random_at_their_rates_and_follow_from_the_seed() -
 async def test_what_was_seen_can_be_asserted(server: VoiceAIServer) -> None:
     first, second = server.call_ids(2)
     server.fail(Latency(0.0), call_id=second)
+    server.fail(Status(503), call_id="unknown")
+    server.fail(ResetBeforeAnswer(), times=2, call_id="broken")  # aiohttp sends a GET twice
     await ask(server, first)
     await ask(server, first)
     await ask(server, second)
     await ask(server, "unknown", "elsewhere")
+    await ask(server, "unknown", "elsewhere")
+    with pytest.raises(aiohttp.ClientError):
+        await ask(server, "broken")
     seen = server.seen
-    assert seen.requests == 4
-    assert seen.calls == {first: 2, second: 1, "unknown": 1}
-    assert seen.locations == {server.location_id: 3, "elsewhere": 1}
-    assert seen.statuses == {200: 2, 404: 1}
-    assert [request.call_id for request in seen.latest] == [first, first, second, "unknown"]
+    assert seen.requests == 7
+    assert seen.calls == {first: 2, second: 1, "unknown": 2, "broken": 2}
+    assert seen.locations == {server.location_id: 5, "elsewhere": 2}
+    assert seen.statuses == {200: 3, 503: 1, 404: 1}
+    assert seen.faults == {"Latency": 1, "Status": 1, "ResetBeforeAnswer": 2}
+    assert [request.call_id for request in seen.latest] == [
+        first,
+        first,
+        second,
+        "unknown",
+        "unknown",
+        "broken",
+        "broken",
+    ]
     assert "Bearer" not in repr(seen.latest[0])
 
 
@@ -212,9 +226,28 @@ async def test_a_server_can_be_closed_twice_and_used_no_more() -> None:
         {"faults": {Status(500): -0.1}},
         {"faults": {Status(500): 1.1}},
         {"faults": {Status(500): 0.6, Status(503): 0.6}},
+        {"faults": {503: 0.1}},
     ],
     ids=repr,
 )
 def test_settings_that_make_no_sense_are_refused(settings: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match=r"at least 1|above 0|from 0 to 1"):
+    with pytest.raises(ValueError, match=r"at least 1|above 0|from 0 to 1|a fault is one of"):
         VoiceAIServer(**settings)
+
+
+@pytest.mark.parametrize("times", [0, -1, True, 1.5, None])
+def test_a_fault_cannot_be_asked_for_no_time_at_all(times: Any) -> None:
+    with pytest.raises(ValueError, match="times must be a whole number of at least 1"):
+        VoiceAIServer().fail(Status(503), times=times)
+
+
+@pytest.mark.parametrize("fault", [503, Status, None])
+def test_what_is_no_fault_cannot_be_asked_for(fault: Any) -> None:
+    with pytest.raises(ValueError, match=r"a fault is one of ghl_voice_async\.testing"):
+        VoiceAIServer().fail(fault)
+
+
+@pytest.mark.parametrize("call_log", [{}, {"id": None}, {"id": 7}, {"id": ""}, {"id": "a/b"}])
+def test_a_call_log_that_nobody_could_ask_for_cannot_be_added(call_log: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="a call log needs an id"):
+        VoiceAIServer().add_call_log(call_log)

@@ -8,14 +8,20 @@ from ghl_voice_async.testing.background import VoiceAIServerProcess, running_in_
 from ghl_voice_async.testing.call_logs import make_call_log
 from ghl_voice_async.testing.faults import (
     BadJSON,
+    CloseAfterAnswer,
+    CloseBeforeAnswer,
     CutShort,
     Fault,
     Latency,
+    Oversized,
+    Raw,
     ResetBeforeAnswer,
     ResetWithinAnswer,
     Silence,
     SlowDrip,
     Status,
+    StrayBytes,
+    WithHeaders,
     everyday_faults,
 )
 from ghl_voice_async.testing.seen import Seen, SeenRequest
@@ -23,9 +29,13 @@ from ghl_voice_async.testing.server import VoiceAIServer
 
 __all__ = [
     "BadJSON",
+    "CloseAfterAnswer",
+    "CloseBeforeAnswer",
     "CutShort",
     "Fault",
     "Latency",
+    "Oversized",
+    "Raw",
     "ResetBeforeAnswer",
     "ResetWithinAnswer",
     "Seen",
@@ -33,8 +43,10 @@ __all__ = [
     "Silence",
     "SlowDrip",
     "Status",
+    "StrayBytes",
     "VoiceAIServer",
     "VoiceAIServerProcess",
+    "WithHeaders",
     "everyday_faults",
     "make_call_log",
     "running_in_thread",

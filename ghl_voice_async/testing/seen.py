@@ -34,7 +34,7 @@ class Seen:
     refused: int = 0
     """Requests answered 429 because the location was over its limit."""
     statuses: Counter[int] = field(factory=Counter)
-    """Answers by status, of requests that met no fault; the others are in `faults`."""
+    """Whole answers by status. A request that met a fault is counted where the fault still gave one."""
     faults: Counter[str] = field(factory=Counter)
     """Faults played, by the name of their class."""
     calls: Counter[str] = field(factory=Counter)

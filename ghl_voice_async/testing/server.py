@@ -12,6 +12,7 @@ from aiohttp import hdrs, web
 from attrs import define
 
 from ghl_voice_async.testing.call_logs import call_id_at, is_call_id, make_call_log
+from ghl_voice_async.testing.faults import Fault
 from ghl_voice_async.testing.seen import Seen, SeenRequest
 from ghl_voice_async.testing.window import SlidingWindow
 
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Self
 
-    from ghl_voice_async.testing.faults import Fault
 
 __all__ = ["VoiceAIServer"]
 
@@ -72,7 +72,7 @@ class VoiceAIServer:
             raise ValueError("max_requests must be at least 1, or None")
         if interval <= 0 or daily < 1:
             raise ValueError("interval must be above 0, and daily at least 1")
-        self._rates = dict(faults or {})
+        self._rates = {_fault(fault): rate for fault, rate in (faults or {}).items()}
         if any(not 0 <= rate <= 1 for rate in self._rates.values()) or sum(self._rates.values()) > 1 + 1e-9:
             raise ValueError("rates of faults are from 0 to 1, and not more than 1 together")
         self.seed = seed
@@ -111,16 +111,20 @@ class VoiceAIServer:
 
     def add_call_log(self, call_log: dict[str, Any], location_id: str | None = None) -> str:
         """Hold a call log of your own, in the API's JSON form, under its `id`, and return that id."""
-        call_id = str(call_log["id"])
+        call_id = call_log.get("id")
+        if not isinstance(call_id, str) or not _ID.fullmatch(call_id):
+            raise ValueError("a call log needs an id of 1 to 256 of the characters A-Z a-z 0-9 _ -, to be asked for")
         self._added[self._location(location_id), call_id] = call_log
         return call_id
 
     def fail(self, fault: Fault, *, times: int = 1, call_id: str | None = None, location_id: str | None = None) -> None:
-        """Play a fault on the next `times` requests, or on those of one call or location.
+        """Play a fault on the next `times` requests, or on the next of one call, one location, or one call in one.
 
         Faults that were asked for first are played first.
         """
-        self._ordered.append(_Ordered(fault, times, call_id, location_id))
+        if isinstance(times, bool) or not isinstance(times, int) or times < 1:
+            raise ValueError(f"times must be a whole number of at least 1, not {times!r}")
+        self._ordered.append(_Ordered(_fault(fault), times, call_id, location_id))
 
     async def start(self) -> None:
         """Start to listen."""
@@ -156,8 +160,10 @@ class VoiceAIServer:
         self.seen.arrived(seen)
         answer = self._answer(seen)
         fault = self._fault_for(seen)
+        status = answer.status if fault is None else fault.status_of(answer)
+        if status is not None:
+            self.seen.statuses[status] += 1
         if fault is None:
-            self.seen.statuses[answer.status] += 1
             return answer
         self.seen.faults[type(fault).__name__] += 1
         return await fault.play(request, answer)
@@ -202,6 +208,12 @@ class VoiceAIServer:
 
     def _location(self, location_id: str | None) -> str:
         return self.location_id if location_id is None else location_id
+
+
+def _fault(fault: Fault) -> Fault:
+    if isinstance(fault, Fault):
+        return fault
+    raise ValueError(f"a fault is one of ghl_voice_async.testing, such as Status(503), and not {fault!r}")
 
 
 def _refusal(
