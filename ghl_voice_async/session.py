@@ -76,11 +76,8 @@ class Session:
         await self.transport.aclose()
 
     def abandon(self) -> bool:
-        """Close at once what nobody closed, and tell whether there was anything."""
-        if not self.transport.is_open or self._lifecycle.is_in_another_process():
-            return False
-        self.transport.abandon()
-        return True
+        """Close at once what nobody closed, and tell whether there was anything. A forked child has nothing."""
+        return not self._lifecycle.is_in_another_process() and self.transport.abandon()
 
     async def _attempt(self, call: Call) -> Response:
         token = await self._token(call)

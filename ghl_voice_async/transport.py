@@ -59,11 +59,6 @@ class Transport:
         self._connector: Connector | None = None
         self._places: asyncio.Semaphore | None = None
 
-    @property
-    def is_open(self) -> bool:
-        """Whether there is a session of our own that nobody has closed."""
-        return self._connector is not None and not self._connector.closed
-
     async def send(self, request: Request, token: Secret, *, before_send: BeforeSend) -> Response:
         """Send one request and read its whole answer. Raises `TransportError` and nothing of aiohttp's.
 
@@ -106,11 +101,16 @@ class Transport:
         if self._session is not None and self._connector is not None:
             await self._session.close()
 
-    def abandon(self) -> None:
-        """Let go of the session of a client that is gone, which aiohttp would log as two errors."""
-        if self._session is not None and self._connector is not None:
-            self._session.detach()
-            self._connector.close_now()
+    def abandon(self) -> bool:
+        """Close at once a session of our own that nobody closed, and tell whether there was one.
+
+        aiohttp, left to find it, would log two errors.
+        """
+        if self._session is None or self._connector is None or self._connector.closed:
+            return False
+        self._session.detach()
+        self._connector.close_now()
+        return True
 
     def _open(self) -> tuple[aiohttp.ClientSession, asyncio.Semaphore]:
         if self._session is None:
@@ -178,12 +178,6 @@ async def _read(answer: aiohttp.ClientResponse) -> Response:
     """Read an answer to its end, against a limit for its body."""
     is_success = 200 <= answer.status < 300
     encoding = answer.headers.get(hdrs.CONTENT_ENCODING, "identity").strip().lower()
-    length_known = (
-        encoding != "identity"  # whose end is in the stream
-        or answer.status == 204
-        or hdrs.CONTENT_LENGTH in answer.headers
-        or "chunked" in answer.headers.get(hdrs.TRANSFER_ENCODING, "").lower()
-    )
     if encoding in _ENCODINGS:
         body = await _read_body(answer, encoding, RESPONSE_BODY_LIMIT if is_success else ERROR_BODY_LIMIT)
     elif is_success:
@@ -192,6 +186,12 @@ async def _read(answer: aiohttp.ClientResponse) -> Response:
         # The status says what happened without its body.
         answer.close()
         body = b""
+    length_known = (
+        answer.status == 204
+        or hdrs.CONTENT_LENGTH in answer.headers
+        or "chunked" in answer.headers.get(hdrs.TRANSFER_ENCODING, "").lower()
+        or (encoding != "identity" and bool(body))  # whose end was in the stream
+    )
     return Response(
         status=answer.status,
         headers=answer.headers,

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from virtual_time import jump, now, virtual_time
 
-from ghl_voice_async import InvalidInputError, RateLimit, RateLimiter, WindowRateLimiter
+from ghl_voice_async import InvalidInputError, RateLimit, RateLimiter, RateLimitError, WindowRateLimiter
 from ghl_voice_async.rate_limit import Unlimited
 
 
@@ -191,6 +191,120 @@ async def test_promise_29_a_pause_ends_on_time_though_nobody_waits_through_it() 
     before = now()
     await limiter.acquire("A")
     assert now() == before
+
+
+@virtual_time
+async def test_promise_10_a_pause_that_is_too_long_for_a_waiter_ends_its_wait_and_no_other() -> None:
+    limiter = WindowRateLimiter(RateLimit(max_requests=1, interval=10.0))
+    permit = await limiter.acquire("A")
+    impatient = [asyncio.create_task(limiter.acquire("A", max_pause=60.0)) for _ in range(3)]
+    patient = asyncio.create_task(limiter.acquire("A", max_pause=5000.0))
+    await asyncio.sleep(0)
+    started = now()
+    permit.release(status=429, headers={"Retry-After": "3600"})
+    for task in impatient:
+        with pytest.raises(RateLimitError, match="asked this location to wait 3600 s") as caught:
+            await task
+        assert caught.value.retry_after == 3600
+    with pytest.raises(RateLimitError):
+        await limiter.acquire("A", max_pause=3599.0)
+    assert now() == started
+    (await patient).cancel()
+    assert now() - started == 3600
+    (await limiter.acquire("A", max_pause=0.0)).cancel()
+
+
+@virtual_time
+async def test_promise_10_a_waiter_cancelled_in_the_turn_of_the_pause_is_cancelled() -> None:
+    limiter = WindowRateLimiter(RateLimit(max_requests=1, interval=10.0))
+    permit = await limiter.acquire("A")
+    waiting = asyncio.create_task(limiter.acquire("A", max_pause=60.0))
+    await asyncio.sleep(0)
+    permit.release(status=429, headers={"Retry-After": "3600"})
+    waiting.cancel()
+    await asyncio.wait([waiting])
+    assert waiting.cancelled()
+
+
+@virtual_time
+async def test_a_shorter_pause_does_not_end_a_longer_one() -> None:
+    limiter = WindowRateLimiter(RateLimit(max_requests=10, interval=10.0))
+    first, second = await limiter.acquire("A"), await limiter.acquire("A")
+    started = now()
+    first.release(status=429, headers={"Retry-After": "100"})
+    second.release(status=429, headers={"Retry-After": "20"})
+    with pytest.raises(RateLimitError):
+        await limiter.acquire("A", max_pause=50.0)
+    await limiter.acquire("A", max_pause=200.0)
+    assert now() - started == 100
+
+
+LIMIT_2 = {"X-RateLimit-Max": "2"}
+
+
+@virtual_time
+async def test_promise_12_a_lowered_limit_is_in_force_before_the_next_send() -> None:
+    limiter = WindowRateLimiter(RateLimit(max_requests=5, interval=10.0))
+    permits = [await limiter.acquire("A") for _ in range(4)]
+    started = now()
+    permits[0].release(status=200, headers=LIMIT_2)
+    late = asyncio.create_task(limiter.acquire("A"))
+    await asyncio.sleep(5)
+    permits[1].release(status=200, headers=LIMIT_2)
+    permits[2].release(status=200, headers=LIMIT_2)
+    await late
+    assert now() - started == 15
+    permits[3].cancel()
+
+
+@virtual_time
+async def test_promise_12_a_longer_interval_holds_the_slots_that_are_used_already() -> None:
+    limiter = WindowRateLimiter(RateLimit(max_requests=2, interval=10.0))
+    first, second = await limiter.acquire("A"), await limiter.acquire("A")
+    first.release(status=200, headers={})
+    started = now()
+    await asyncio.sleep(1)
+    second.release(status=200, headers={"X-RateLimit-Interval-Milliseconds": "30000"})
+    await limiter.acquire("A")
+    assert now() - started == 30
+    await limiter.acquire("A")
+    assert now() - started == 31
+
+
+@virtual_time
+async def test_promise_12_the_newest_sent_request_has_the_last_word() -> None:
+    limiter = WindowRateLimiter(RateLimit(max_requests=5, interval=10.0))
+    older, newer = await limiter.acquire("A"), await limiter.acquire("A")
+    newer.release(status=200, headers={"X-RateLimit-Max": "5"})
+    older.release(status=200, headers={"X-RateLimit-Max": "1"})
+    started = now()
+    for _ in range(3):
+        await limiter.acquire("A")
+    assert now() == started
+
+
+@virtual_time
+async def test_promise_12_the_server_cannot_raise_what_the_caller_configured() -> None:
+    limiter = WindowRateLimiter(RateLimit(max_requests=2, interval=10.0))
+    first, second = await limiter.acquire("A"), await limiter.acquire("A")
+    headers = {"X-RateLimit-Max": "100", "X-RateLimit-Interval-Milliseconds": "1"}
+    started = now()
+    first.release(status=200, headers=headers)
+    second.release(status=200, headers=headers)
+    await limiter.acquire("A")
+    assert now() - started == 10
+
+
+@virtual_time
+async def test_a_permit_given_back_unused_is_free_for_the_next_at_once() -> None:
+    limiter = WindowRateLimiter(RateLimit(max_requests=1, interval=10.0))
+    permit = await limiter.acquire("A")
+    waiting = asyncio.create_task(limiter.acquire("A"))
+    await asyncio.sleep(0)
+    started = now()
+    permit.cancel()
+    await waiting
+    assert now() == started
 
 
 def test_the_defaults_are_the_published_limits() -> None:

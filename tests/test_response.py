@@ -11,7 +11,15 @@ from hypothesis import strategies as st
 from multidict import CIMultiDict
 
 import ghl_voice_async as ghl
-from ghl_voice_async.response import Headers, Response, retry_after, status_error
+from ghl_voice_async.response import (
+    Headers,
+    LimitHeaders,
+    Response,
+    limit_headers,
+    retry_after,
+    status_error,
+    truncation_error,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -116,6 +124,63 @@ def test_headers_are_found_in_any_case_and_cannot_be_changed() -> None:
 def test_the_repr_of_a_response_shows_none_of_the_servers_words() -> None:
     response = Response(status=200, body=b"marked", headers={"A": "marked"}, reason="marked")
     assert repr(response) == "Response(status=200, body=<6 bytes>, length_known=True)"
+
+
+@pytest.mark.parametrize(
+    "form", ['ma/rk"ed<&', 'ma/rk\\"ed<&', 'ma\\/rk\\"ed<&', "ma%2Frk%22ed%3C%26", "ma/rk&quot;ed&lt;&amp;"]
+)
+def test_a_secret_is_struck_out_in_the_forms_that_json_urls_and_html_give_it(form: str) -> None:
+    error = error_of(400, f"<{form}>".encode(), {"X-Echo": form}, secret='ma/rk"ed<&')
+    assert (error.body, error.headers["X-Echo"]) == ("<[redacted]>", "[redacted]")
+
+
+@pytest.mark.parametrize(
+    ("body", "length_known", "is_cut"),
+    [
+        (b'{"id": "1"}', False, False),
+        (b'\xef\xbb\xbf{"id": "1"}', False, False),
+        (b"7", False, False),
+        (b'{"id": "1', False, True),
+        (b"", False, True),
+        (b"<html>", False, True),
+        (b'{"id": "1', True, False),
+    ],
+)
+def test_promise_14_a_success_of_no_stated_length_that_does_not_parse_counts_as_cut(
+    body: bytes, length_known: bool, is_cut: bool
+) -> None:
+    error = truncation_error(Response(status=200, body=body, length_known=length_known))
+    assert (error is not None) is is_cut
+    if error is not None:
+        assert error.retryable
+        assert error.__context__ is None
+
+
+@pytest.mark.parametrize(
+    ("headers", "said"),
+    [
+        ({}, (None, None)),
+        ({"X-RateLimit-Max": "100"}, (100, None)),
+        ({"X-RateLimit-Interval-Milliseconds": "10000"}, (None, 10.0)),
+        (
+            {"x-ratelimit-max": " 7 ", "x-ratelimit-interval-milliseconds": "1500", "x-ratelimit-remaining": "7"},
+            (7, 1.5),
+        ),
+        ({"X-RateLimit-Max": "0"}, None),
+        ({"X-RateLimit-Max": "-5"}, None),
+        ({"X-RateLimit-Max": "5.0"}, None),
+        ({"X-RateLimit-Max": "\u0665"}, None),
+        ({"X-RateLimit-Max": "1" * 4301}, None),
+        ({"X-RateLimit-Interval-Milliseconds": "0"}, None),
+        ({"X-RateLimit-Interval-Milliseconds": "86400001"}, None),
+        ({"X-RateLimit-Max": "5", "X-RateLimit-Remaining": "6"}, None),
+        ({"X-RateLimit-Max": "5", "X-RateLimit-Remaining": ""}, None),
+    ],
+)
+def test_promise_11_limit_headers_are_read_where_all_of_them_make_sense(
+    headers: dict[str, str], said: tuple[int | None, float | None] | None
+) -> None:
+    assert limit_headers(Headers(headers)) == (None if said is None else LimitHeaders(*said))
 
 
 @pytest.mark.parametrize(

@@ -228,3 +228,51 @@ async def test_each_retry_is_told_of_before_its_wait() -> None:
     attempts = Attempts(status(503, 2.0), RESET)
     await run(attempts, RetryPolicy(backoff_base=0.001))
     assert attempts.retries == [("StatusError", 1, 2.0), ("TransportError", 2, 0.0)]
+
+
+@virtual_time
+async def test_promise_5_a_budget_that_is_spent_ends_the_retries_and_says_so() -> None:
+    budget = RetryBudget()
+    while budget.spend():
+        pass
+    attempts = Attempts(RESET)
+    with pytest.raises(ghl.TransportError) as caught:
+        await run(attempts, budget=budget)
+    assert len(attempts.started_at) == 1
+    (note,) = caught.value.__notes__
+    assert note.startswith("Not tried again, although it might pass")
+
+
+@virtual_time
+async def test_promise_5_a_429_needs_no_budget() -> None:
+    budget = RetryBudget()
+    while budget.spend():
+        pass
+    assert await run(Attempts(status(429), status(429)), budget=budget) == "done"
+
+
+def test_promise_5_a_full_budget_is_good_for_a_hundred_retries() -> None:
+    budget = RetryBudget()
+    assert sum(budget.spend() for _ in range(1000)) == 100
+
+
+@virtual_time
+async def test_promise_5_successes_fill_the_budget_and_a_retry_that_succeeds_costs_nothing() -> None:
+    budget = RetryBudget()
+    while budget.spend():
+        pass
+    for _ in range(5):
+        await run(Attempts(), budget=budget)
+    for _ in range(3):
+        assert await run(Attempts(RESET), budget=budget) == "done"
+    assert budget.spend()
+    assert not budget.spend()
+
+
+@virtual_time
+async def test_promise_5_a_budget_never_holds_more_than_when_it_was_new() -> None:
+    budget = RetryBudget()
+    for _ in range(50):
+        await run(Attempts(), budget=budget)
+        await run(Attempts(status(429)), budget=budget)
+    assert sum(budget.spend() for _ in range(1000)) == 100
