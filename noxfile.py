@@ -44,8 +44,13 @@ def floors() -> list[str]:
 
 
 def run_tests(session: nox.Session) -> None:
-    # With the working directory out of sys.path, the tests import the wheel and not the checkout.
-    env = {"PYTHONSAFEPATH": "1", "COVERAGE_FILE": str(Path(session.create_tmp(), "coverage"))}
+    env = {
+        # With the working directory out of sys.path, the tests import the wheel and not the checkout.
+        "PYTHONSAFEPATH": "1",
+        "PYTHONDEVMODE": "1",
+        "PYTHONWARNINGS": "error",
+        "COVERAGE_FILE": str(Path(session.create_tmp(), "coverage")),
+    }
     session.run("coverage", "erase", env=env)
     session.run("coverage", "run", "-m", "pytest", *session.posargs, env=env)
     session.run("coverage", "combine", "--quiet", env=env)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from unittest.mock import Mock
@@ -9,11 +10,13 @@ from unittest.mock import Mock
 import aiohttp
 import pytest
 from hypothesis import HealthCheck, settings
+from leaks import Records, check_no_leak
 
+from ghl_voice_async import GHLVoiceError
 from ghl_voice_async.testing import VoiceAIServer
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterator
 
 settings.register_profile("default", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("thorough", settings.get_profile("default"), max_examples=10_000)
@@ -37,6 +40,31 @@ def aioresponses_on_new_aiohttp(monkeypatch: pytest.MonkeyPatch) -> None:
             build(self, *args, **{"stream_writer": Mock(), **kwargs})
 
         monkeypatch.setattr(aiohttp.ClientResponse, "__init__", build_without_writer)
+
+
+@pytest.fixture(autouse=True)
+def no_leaks(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Look for secrets in every error and every log record that a test made, and for what asyncio complains of."""
+    errors: list[GHLVoiceError] = []
+    make = GHLVoiceError.__init__
+
+    def make_and_keep(self: GHLVoiceError, *args: Any, **kwargs: Any) -> None:
+        make(self, *args, **kwargs)
+        errors.append(self)
+
+    monkeypatch.setattr(GHLVoiceError, "__init__", make_and_keep)
+    root, records = logging.getLogger(), Records()
+    level = root.level
+    root.addHandler(records)
+    root.setLevel(1)
+    try:
+        yield
+    finally:
+        root.removeHandler(records)
+        root.setLevel(level)
+    check_no_leak(errors, records.records)
+    complaints = [record for record in records.records if record.name == "asyncio" and record.levelno >= logging.ERROR]
+    assert [record.getMessage() for record in complaints] == []
 
 
 @pytest.fixture

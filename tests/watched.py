@@ -70,7 +70,7 @@ async def check_clean(client: VoiceAIClient) -> None:
             assert window._under_way == 0
             assert all(turn.slot.done() for turn in window._waiting)
     assert left_tasks() == []
-    gc.collect()  # so that exceptions never retrieved and sockets never closed speak up within the test
+    gc.collect(1)  # so that exceptions never retrieved and sockets never closed speak up within the test
 
 
 def left_tasks() -> list[asyncio.Task[Any]]:
