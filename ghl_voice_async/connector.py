@@ -54,13 +54,13 @@ class _OneAnswer(ResponseHandler):
             return
         within, stray = data[: self._due], data[self._due :]
         self._due -= len(within)
-        if within:
-            super().data_received(within)
         if stray:
-            self.force_close()
-            if not within and self.transport is not None:
-                # The connection may be among the kept ones already, where nobody asks again.
-                self.transport.close()
+            self.force_close()  # first, since the end of the answer may give the connection back at once
+        if within or not stray:
+            super().data_received(within)
+        elif self.transport is not None:
+            # The connection may be among the kept ones already, where nobody asks whether to close it.
+            self.transport.close()
 
     def _await_head(self) -> None:
         self._head = b""

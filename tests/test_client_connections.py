@@ -190,6 +190,14 @@ async def test_promise_17_what_follows_an_answer_harms_none_of_a_thousand_calls(
         assert server.seen.statuses[200] >= 1000
 
 
+async def test_promise_17_bytes_behind_a_long_answer_are_not_met_by_the_next_call(server: VoiceAIServer) -> None:
+    long = server.add_call_log({"id": "long", "transcript": "x" * 500_000})
+    async with client_of(server, retry=RetryPolicy(max_attempts=1)) as client:
+        server.fail(StrayBytes(), times=100)
+        for _ in range(100):
+            assert (await client.get_call_log(long, server.location_id)).id == long
+
+
 @virtual_time
 async def test_promise_18_a_name_that_cannot_be_resolved_is_retried() -> None:
     class NoNames(aiohttp.abc.AbstractResolver):
