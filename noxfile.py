@@ -107,3 +107,10 @@ def benchmarks(session: nox.Session) -> None:
     session.install(WHEEL)
     for table in sorted(Path("tests/benchmarks").glob("bench_*.py")):
         session.run("python", str(table), *session.posargs)
+
+
+@nox.session
+def soak(session: nox.Session) -> None:
+    """Make a hundred thousand calls with faults on, and print what stays open."""
+    session.install(WHEEL)
+    session.run("python", "tests/benchmarks/soak.py", *session.posargs)
