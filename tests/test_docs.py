@@ -95,6 +95,11 @@ def test_the_tutorials_errors_are_what_it_prints(capsys: pytest.CaptureFixture[s
     assert capsys.readouterr().out == (EXAMPLES / "errors.txt").read_text()
 
 
+def test_the_metrics_example_prints_what_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    runpy.run_path(str(EXAMPLES / "metrics.py"))
+    assert capsys.readouterr().out == (EXAMPLES / "metrics.txt").read_text()
+
+
 def test_the_tests_of_the_testing_page_pass(tmp_path: Path) -> None:
     test_file = tmp_path / "test_summaries.py"
     test_file.write_text((EXAMPLES / "test_summaries.py").read_text())
