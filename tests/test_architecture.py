@@ -58,7 +58,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "__init__": {"version", "errors", "models", "decoder", "hooks", "rate_limit", "retry", "auth", "client"},
     "testing": {"models", "decoder", "testing"},
     "pytest_plugin": {"testing"},
-    "cli": {"", "models", "testing", "cli"},
+    "cli": {"", "auth", "models", "testing", "cli"},
 }
 THIRD_PARTY: dict[str, set[str]] = {
     "aiohttp": {"connector", "transport", "testing"},

@@ -105,7 +105,7 @@ def test_a_call_that_fails_is_one_line_and_an_exit_code(
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        (["get"], "Missing argument 'CALL_ID'"),
+        (["get"], "Missing argument 'CALL_ID'. See ghl-voice get --help."),
         (["get", "a/b"], "call_id must be 1 to 256 of the characters"),
         (["get", "a", "--location", ""], "location_id must be 1 to 256"),
         (["get", "a", "--base-url", "http://example.com"], "use https://"),
@@ -136,7 +136,11 @@ def test_what_is_missing_is_named(
 
 
 @pytest.mark.parametrize(
-    ("content", "text"), [(b"pit-\xff", "cannot be read: UnicodeDecodeError"), (b"", "token is empty")]
+    ("content", "text"),
+    [
+        (b"pit-\xff", "cannot be read: UnicodeDecodeError"),
+        (b"\n", "There is no token: set GHL_ACCESS_TOKEN, or name a file with --token-file."),
+    ],
 )
 def test_a_bad_token_file_is_bad_usage(
     get: Callable[..., Command], tmp_path: Path, capsys: Capture, content: bytes, text: str
@@ -216,6 +220,25 @@ def test_without_the_extra_it_is_said_how_to_install_it(monkeypatch: pytest.Monk
     assert capsys.readouterr().err == "ghl-voice needs click: pip install 'ghl-voice-async[cli]'\n"
 
 
+def test_an_interruption_while_it_is_loading_is_one_line_too(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.delitem(sys.modules, "ghl_voice_async.cli.app")
+    monkeypatch.setattr("builtins.__import__", interrupt)
+    code = cli.main()
+    monkeypatch.undo()
+    assert code == 130
+    assert error_line(capsys) == "ghl-voice: interrupted\n"
+
+
+def test_the_help_of_get_names_what_the_environment_can_say(capsys: Capture) -> None:
+    assert run(["get", "--help"]) == 0
+    shown = capsys.readouterr().out
+    assert "GHL_LOCATION_ID" in shown
+    assert "GHL_BASE_URL" in shown
+
+
 def test_demo_interrupted_in_a_terminal_is_one_line_and_no_traceback() -> None:
     """A Ctrl+C goes to every process of the terminal's group, the simulator's included."""
     program = "import sys; from ghl_voice_async.cli.app import run; sys.exit(run(sys.argv[1:]))"
@@ -292,7 +315,7 @@ def test_demo_fetches_all_through_faults_and_ends_with_a_table(capsys: Capture) 
     assert run(["demo", "--calls", "60", "--locations", "3", "--faults", "0.1"]) == 0
     shown = capsys.readouterr().out
     rows = {line.split("│")[1].strip(): line.split("│")[2].strip() for line in shown.splitlines() if "│" in line}
-    assert list(rows) == ["fetched", "retried", "failed", "refused (429)", "calls a second", "time"]
+    assert list(rows) == ["fetched", "faults", "retried", "failed", "refused (429)", "calls a second", "time"]
     assert (rows["fetched"], rows["failed"], rows["refused (429)"]) == ("60", "0", "0")
     assert "60/60" in shown
 

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import sys
+from importlib import import_module
 from typing import Any
 
+import pytest
 from hypothesis import Phase, find, given, settings
 from lossless import normal
 
@@ -28,3 +31,11 @@ def test_every_action_type_and_an_unpublished_one_is_generated() -> None:
 
     find(call_logs(), completes_the_set, settings=settings(max_examples=10_000, phases=[Phase.generate]))
     assert not missing
+
+
+def test_without_hypothesis_it_is_said_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "ghl_voice_async.testing.strategies")
+    monkeypatch.setitem(sys.modules, "hypothesis", None)
+    with pytest.raises(ModuleNotFoundError) as caught:
+        import_module("ghl_voice_async.testing.strategies")
+    assert caught.value.__notes__ == ["pip install 'ghl-voice-async[testing]' brings it."]

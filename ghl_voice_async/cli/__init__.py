@@ -12,4 +12,7 @@ def main() -> int:
     except ModuleNotFoundError as error:
         print(f"ghl-voice needs {error.name}: pip install 'ghl-voice-async[cli]'", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("ghl-voice: interrupted", file=sys.stderr)
+        return 130
     return run(sys.argv[1:])

@@ -42,7 +42,9 @@ def run(arguments: Sequence[str]) -> int:
     try:
         code = ghl_voice.main(list(arguments), prog_name="ghl-voice", standalone_mode=False)
     except click.ClickException as error:
-        return _fail(f"{error.format_message()} See ghl-voice --help.", BAD_USAGE)
+        context = getattr(error, "ctx", None)
+        command = "ghl-voice" if context is None else context.command_path
+        return _fail(f"{error.format_message()} See {command} --help.", BAD_USAGE)
     except InvalidInputError as error:
         return _fail(str(error), BAD_USAGE)
     except (AuthenticationError, PermissionDeniedError) as error:

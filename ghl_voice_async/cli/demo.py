@@ -50,7 +50,8 @@ def demo(calls: int, locations: int, faults: float, interval: float) -> int:
     """Fetch call logs from a simulator with faults, and count what happened."""
     console = Console()
     console.print(
-        f"Fetching {calls:,} call logs of {locations} locations from a simulator in another process.\n"
+        f"Fetching {calls:,} call logs of {locations} location{'s' * (locations > 1)} from a simulator"
+        " in another process.\n"
         f"It allows 100 requests in {interval:g} s to each location, and {faults:.0%} of its answers go wrong."
     )
     with VoiceAIServerProcess(faults=everyday_faults(faults), interval=interval) as server:
@@ -98,7 +99,8 @@ def _table(outcome: _Outcome, seen: Seen, calls: int) -> Table:
     table.add_column(justify="right")
     table.add_column(style="dim")
     table.add_row("fetched", f"{outcome.fetched:,}", f"of {calls:,}")
-    table.add_row("retried", f"{seen.requests - calls:,}", _kinds(seen.faults))
+    table.add_row("faults", f"{seen.faults.total():,}", _kinds(seen.faults))
+    table.add_row("retried", f"{seen.requests - calls:,}", "")
     table.add_row("failed", f"{outcome.failures.total():,}", _kinds(outcome.failures))
     table.add_row("refused (429)", f"{seen.refused:,}", "by the simulator's rate limit")
     table.add_row("calls a second", f"{outcome.fetched / outcome.seconds:,.0f}", "")

@@ -13,7 +13,11 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from hypothesis import strategies as st
+try:
+    from hypothesis import strategies as st
+except ModuleNotFoundError as error:
+    error.add_note("pip install 'ghl-voice-async[testing]' brings it.")
+    raise
 
 from ghl_voice_async.decoder import decode_call_log
 from ghl_voice_async.models import ActionType
