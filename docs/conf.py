@@ -19,6 +19,7 @@ myst_heading_anchors = 3
 default_role = "code"  # docstrings have names in single backticks
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
+autodoc_preserve_defaults = True
 python_use_unqualified_type_names = True
 
 # These have sites of their own, which a build without a network cannot look into.

@@ -109,5 +109,4 @@ class Session:
             raise
         finally:
             sending.give_back(response, failure)
-            del failure  # or it and this frame would keep each other alive
         return response

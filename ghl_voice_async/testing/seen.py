@@ -17,12 +17,16 @@ _KEPT = 10_000
 
 @frozen
 class SeenRequest:
-    """One request as it arrived. `path` is the raw target, before anything was decoded."""
+    """One request as it arrived."""
 
     path: str
+    """The raw target with its query, before anything was decoded."""
     call_id: str
+    """The call asked for."""
     location_id: str
+    """The `locationId` of the query, or ""."""
     headers: Mapping[str, str] = field(repr=False)
+    """The headers, whose names are found in any case."""
 
 
 @define

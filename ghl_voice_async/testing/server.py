@@ -76,10 +76,13 @@ class VoiceAIServer:
         if any(not 0 <= rate <= 1 for rate in self._rates.values()) or sum(self._rates.values()) > 1 + 1e-9:
             raise ValueError("rates of faults are from 0 to 1, and not more than 1 together")
         self.seed = seed
+        """What the call logs and the faults at random follow from."""
         self.token = token
+        """The one token that is not refused."""
         self.location_id = "ve9EPM428h8vShlRW1KT"
         """A location to use where any will do; the server answers for every location."""
         self.seen = Seen()
+        """What arrived, and what was answered."""
         self._limits = None if max_requests is None else (max_requests, interval, daily)
         self._windows: dict[str, SlidingWindow] = {}
         self._ordered: list[_Ordered] = []
