@@ -75,6 +75,7 @@ class RetryEvent(CallEvent):
 
 
 Hook = Callable[[CallEvent], object]
+"""A plain function of one event. What it returns is of no consequence."""
 
 
 @define

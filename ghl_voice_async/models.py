@@ -246,6 +246,7 @@ ActionParameters: TypeAlias = (
     | KnowledgeBaseParameters
     | UnknownActionParameters
 )
+"""The parameters of an action: the class that belongs to its type, or `UnknownActionParameters` for others."""
 
 
 @define(kw_only=True)

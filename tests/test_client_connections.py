@@ -70,13 +70,14 @@ async def test_promise_13_on_kept_connections_aiohttp_sends_nothing_that_is_not_
         assert server.seen.requests == limiter.taken == limiter.released == 8 + 1 + 2 + 3 + 4
 
 
+async def twice(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+    (await handler(request)).close()
+    return await handler(request)
+
+
 async def test_promise_13_what_a_borrowed_sessions_middleware_sends_again_is_counted_too(
     server: VoiceAIServer,
 ) -> None:
-    async def twice(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
-        (await handler(request)).close()
-        return await handler(request)
-
     limiter = Counting()
     server.fail(Status(404), times=4)
     async with (
@@ -88,12 +89,25 @@ async def test_promise_13_what_a_borrowed_sessions_middleware_sends_again_is_cou
     assert caught.value.attempts == server.seen.requests == limiter.taken == limiter.released == 2
 
 
+async def test_a_limiter_that_refuses_a_second_sending_gets_each_permit_back_once(server: VoiceAIServer) -> None:
+    class OnlyOne(Counting):
+        async def acquire(self, location_id: str, *, max_pause: float) -> Counting:
+            if self.taken:
+                raise LookupError(location_id)
+            return await super().acquire(location_id, max_pause=max_pause)
+
+    limiter = OnlyOne()
+    async with (
+        aiohttp.ClientSession(middlewares=[twice]) as session,
+        client_of(server, rate_limit=limiter, session=session) as client,
+    ):
+        with pytest.raises(LookupError):
+            await client.get_call_log(server.call_ids(1)[0], server.location_id)
+    assert (limiter.taken, limiter.released, limiter.cancelled, server.seen.requests) == (1, 1, 0, 1)
+
+
 @virtual_time
 async def test_a_middleware_that_sends_again_waits_for_its_permit_outside_of_the_timeout() -> None:
-    async def twice(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
-        (await handler(request)).close()
-        return await handler(request)
-
     limiter = WindowRateLimiter(RateLimit(max_requests=1, interval=60.0))
     async with (
         VoiceAIServer(max_requests=None) as server,
