@@ -16,7 +16,6 @@ __all__ = ["Connector"]
 
 _HEAD_END: Final = b"\r\n\r\n"
 _CONTENT_LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]{1,18})[ \t]*\r\n", re.IGNORECASE)
-_TRANSFER_ENCODING = re.compile(rb"\r\ntransfer-encoding:", re.IGNORECASE)
 
 
 class Connector(TCPConnector):
@@ -74,7 +73,6 @@ class _OneAnswer(ResponseHandler):
         if end < 0:
             return
         self._head_is_read = True
-        head = self._head[: end + 2]
-        length = None if _TRANSFER_ENCODING.search(head) else _CONTENT_LENGTH.search(head)
+        length = _CONTENT_LENGTH.search(self._head, 0, end + 2)
         if length is not None:
             self._due = end + len(_HEAD_END) - read_before + int(length[1])

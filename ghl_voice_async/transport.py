@@ -106,9 +106,8 @@ class Transport:
 
         aiohttp, left to find it, would log two errors.
         """
-        if self._session is None or self._connector is None or self._connector.closed:
+        if self._connector is None or self._connector.closed:
             return False
-        self._session.detach()
         self._connector.close_now()
         return True
 
@@ -183,9 +182,7 @@ async def _read(answer: aiohttp.ClientResponse) -> Response:
     elif is_success:
         raise TransportError(f"the body has a Content-Encoding that was not asked for: {encoding!r}", retryable=False)
     else:
-        # The status says what happened without its body.
-        answer.close()
-        body = b""
+        body = b""  # the status says what happened without it
     length_known = (
         answer.status == 204
         or hdrs.CONTENT_LENGTH in answer.headers

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import pickle
 import tracemalloc
 from typing import Any
@@ -9,7 +10,7 @@ import pytest
 from aioresponses import aioresponses
 from virtual_time import now, virtual_time
 from watched import check_clean, client_of, until
-from wire import CALL, LOCATION, TOKEN
+from wire import CALL, LOCATION, TOKEN, raw_server
 
 import ghl_voice_async as ghl
 from ghl_voice_async import RateLimit, RetryPolicy, VoiceAIClient, WindowRateLimiter, encode_call_log
@@ -219,6 +220,23 @@ async def test_promise_6_a_redirect_is_an_error_and_its_target_is_never_asked(
     assert type(caught.value) is ghl.StatusError
     assert (caught.value.status, caught.value.attempts, server.seen.requests) == (status, 1, 1)
     assert target.seen.requests == 0
+
+
+@pytest.mark.parametrize(
+    "wire",
+    [
+        b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n<html>",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n6\r\n<html>\r\n0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n" + gzip.compress(b"<html>"),
+        b"HTTP/1.1 204 No Content\r\n\r\n",
+    ],
+    ids=["length", "chunks", "gzip", "none"],
+)
+async def test_promise_7_a_whole_body_that_is_no_json_is_a_decode_error_and_not_retried(wire: bytes) -> None:
+    async with raw_server(wire) as raw, client_of(raw) as client:
+        with pytest.raises(ghl.DecodeError):
+            await client.get_call_log(CALL, LOCATION)
+    assert len(raw.requests) == 1
 
 
 async def test_promise_7_a_204_is_a_decode_error(server: VoiceAIServer) -> None:

@@ -347,7 +347,7 @@ async def test_promise_19_plain_http_ends_the_call_after_one_attempt(server: Voi
 async def test_a_session_that_its_owner_closes_ends_the_call_and_nobody_is_cancelled(server: VoiceAIServer) -> None:
     server.fail(Silence(), times=10)
     session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=2))
-    async with client_of(server, session=session) as client:
+    async with client_of(server, session=session, retry=RetryPolicy(max_attempts=1)) as client:
         ids = server.call_ids(5)
         calls = [asyncio.create_task(client.get_call_log(call_id, server.location_id)) for call_id in ids]
         theirs = [asyncio.create_task(session.get(server.url)) for _ in range(2)]

@@ -36,6 +36,7 @@ async def receive(*pieces: bytes) -> tuple[bytes, bool, bool]:
         ([HEAD[:-2], HEAD[-2:] + b"body"], True, False),
         ([HEAD + b"body" + b"stray"], False, False),
         ([HEAD, b"bodystray"], False, False),
+        ([HEAD[:20], HEAD[20:] + b"bodystray"], False, False),
         ([HEAD + b"bo", b"dystray", b"more"], False, True),
         ([HEAD + b"body", b"stray"], False, True),
         ([HEAD.lower().replace(b"http", b"HTTP") + b"bodystray"], False, False),

@@ -103,7 +103,15 @@ def test_the_metrics_example_prints_what_is_said(capsys: pytest.CaptureFixture[s
 def test_the_tests_of_the_testing_page_pass(tmp_path: Path) -> None:
     test_file = tmp_path / "test_summaries.py"
     test_file.write_text((EXAMPLES / "test_summaries.py").read_text())
-    command = [sys.executable, "-m", "pytest", "-q", str(test_file)]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-o",
+        "asyncio_default_fixture_loop_scope=function",
+        str(test_file),
+    ]
     answer = subprocess.run(command, capture_output=True, check=False, text=True, cwd=tmp_path)
     assert "3 passed" in answer.stdout, answer.stdout
 

@@ -32,7 +32,7 @@ def test_the_fixture_is_there_for_whoever_installs_the_package(tmp_path: Path) -
         "def test_it(voice_ai_server):\n    assert voice_ai_server.url.startswith('http://127.0.0.1:')\n"
     )
     answer = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", str(test_file)],
+        [sys.executable, "-m", "pytest", "-q", "-o", "asyncio_default_fixture_loop_scope=function", str(test_file)],
         capture_output=True,
         check=False,
         text=True,

@@ -49,12 +49,12 @@ class _Outcome:
 def demo(calls: int, locations: int, faults: float, interval: float) -> int:
     """Fetch call logs from a simulator with faults, and count what happened."""
     console = Console()
-    console.print(
-        f"Fetching {calls:,} call logs of {locations} location{'s' * (locations > 1)} from a simulator"
-        " in another process.\n"
-        f"It allows 100 requests in {interval:g} s to each location, and {faults:.0%} of its answers go wrong."
-    )
     with VoiceAIServerProcess(faults=everyday_faults(faults), interval=interval) as server:
+        console.print(
+            f"Fetching {calls:,} call logs of {locations} location{'s' * (locations > 1)} from a simulator"
+            " in another process.\n"
+            f"It allows 100 requests in {interval:g} s to each location, and {faults:.0%} of its answers go wrong."
+        )
         names = [f"demo-location-{number:02d}" for number in range(locations)]
         share = -(-calls // locations)
         wanted = [(call_id, name) for name in names for call_id in server.twin.call_ids(share, name)][:calls]
