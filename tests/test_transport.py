@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import aiohttp
 import pytest
 from aiohttp.client_reqrep import ConnectionKey
+from aiohttp.http_exceptions import TransferEncodingError
 from virtual_time import now, virtual_time
 from wire import CALL, LOCATION, OK, TOKEN, RawServer, answer, raw_server
 from yarl import URL
@@ -286,6 +287,19 @@ async def test_a_timeout_of_somebody_elses_is_no_timeout_of_the_attempt() -> Non
         with pytest.raises(TransportError, match="the connection failed: TimeoutError") as caught:
             await send_with(transport, "https://example.com")
     assert not isinstance(caught.value, AttemptTimeoutError)
+
+
+async def test_an_error_of_aiohttps_parser_is_one_of_ours_too() -> None:
+    """Its parser in Python gives one to whoever waits for the body when a chunk is malformed."""
+
+    async def theirs(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+        raise TransferEncodingError("oops")
+
+    async with aiohttp.ClientSession(middlewares=[theirs]) as session:
+        transport = Transport(timeout=5.0, max_connections=4, session=session)
+        with pytest.raises(TransportError, match="the answer is not valid HTTP") as caught:
+            await send_with(transport, "https://example.com")
+    assert caught.value.retryable
 
 
 async def test_promise_16_waiting_for_a_place_is_not_charged_to_the_timeout() -> None:
