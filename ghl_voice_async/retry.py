@@ -113,8 +113,7 @@ class RetryBudget:
 
     def refill(self, *, retried: bool) -> None:
         """Take in a success."""
-        if self._tokens < self._CAPACITY:
-            self._tokens = min(self._CAPACITY, self._tokens + (self._COST if retried else self._REFILL))
+        self._tokens = min(self._CAPACITY, self._tokens + (self._COST if retried else self._REFILL))
 
 
 async def retrying(

@@ -215,15 +215,17 @@ async def test_promise_10_a_pause_that_is_too_long_for_a_waiter_ends_its_wait_an
 
 
 @virtual_time
-async def test_promise_10_a_waiter_cancelled_in_the_turn_of_the_pause_is_cancelled() -> None:
+async def test_promise_10_waiters_cancelled_in_the_turn_of_the_pause_are_cancelled() -> None:
     limiter = WindowRateLimiter(RateLimit(max_requests=1, interval=10.0))
     permit = await limiter.acquire("A")
-    waiting = asyncio.create_task(limiter.acquire("A", max_pause=60.0))
+    before, after = (asyncio.create_task(limiter.acquire("A", max_pause=60.0)) for _ in range(2))
     await asyncio.sleep(0)
+    before.cancel()
     permit.release(status=429, headers={"Retry-After": "3600"})
-    waiting.cancel()
-    await asyncio.wait([waiting])
-    assert waiting.cancelled()
+    after.cancel()
+    await asyncio.wait([before, after])
+    assert before.cancelled()
+    assert after.cancelled()
 
 
 @virtual_time
