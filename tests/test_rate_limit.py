@@ -226,6 +226,11 @@ async def test_promise_10_waiters_cancelled_in_the_turn_of_the_pause_are_cancell
     await asyncio.wait([before, after])
     assert before.cancelled()
     assert after.cancelled()
+    await limiter.acquire("A")
+    one_too_many = asyncio.create_task(limiter.acquire("A"))
+    await asyncio.sleep(100)
+    assert not one_too_many.done()
+    one_too_many.cancel()
 
 
 @virtual_time
