@@ -241,11 +241,10 @@ class _Window:
     def _next_free(self) -> float | None:
         """Say when a slot may be free, or None when each is with a request under way, whose release wakes."""
         free_at = self._paused_until
-        missing = self._under_way + len(self._released) - self._max_requests + 1
-        if missing > 0:
-            if missing > len(self._released):
+        if self._under_way + len(self._released) >= self._max_requests:
+            if not self._released:
                 return None
-            free_at = max(free_at, self._released[missing - 1] + self._interval)
+            free_at = max(free_at, self._released[0] + self._interval)
         return free_at
 
 
