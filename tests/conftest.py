@@ -37,7 +37,9 @@ def aioresponses_on_new_aiohttp(monkeypatch: pytest.MonkeyPatch) -> None:
     if "stream_writer" in inspect.signature(build).parameters:
 
         def build_without_writer(self: Any, *args: Any, **kwargs: Any) -> None:
-            build(self, *args, **{"stream_writer": Mock(), **kwargs})
+            if "stream_writer" not in kwargs:
+                kwargs["stream_writer"] = Mock()
+            build(self, *args, **kwargs)
 
         monkeypatch.setattr(aiohttp.ClientResponse, "__init__", build_without_writer)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from aioresponses import aioresponses
-from virtual_time import now, virtual_time
+from virtual_time import now, virtual_time, without_debugging
 from watched import check_clean, client_of, until
 from wire import CALL, LOCATION, TOKEN, raw_server
 
@@ -170,6 +170,7 @@ def test_promise_3_a_429_without_headers_makes_the_whole_location_wait_and_no_ot
 def test_promise_5_an_outage_is_not_answered_with_a_storm_and_successes_make_retries_possible_again() -> None:
     @virtual_time
     async def scenario() -> None:
+        without_debugging()
         async with VoiceAIServer(max_requests=None) as server, client_of(server) as client:
             ids = server.call_ids(1000)
             server.fail(Status(503), times=1_000_000)
@@ -197,6 +198,7 @@ def test_promise_5_an_outage_is_not_answered_with_a_storm_and_successes_make_ret
 def test_promise_5_retries_after_a_429_draw_nothing_from_the_budget() -> None:
     @virtual_time
     async def scenario() -> None:
+        without_debugging()
         async with VoiceAIServer(max_requests=None) as server, client_of(server) as client:
             ids = server.call_ids(300)
             for call_id in ids:

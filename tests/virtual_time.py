@@ -61,6 +61,11 @@ def run_in_virtual_time(coroutine: Coroutine[Any, Any, T]) -> T:
         return runner.run(coroutine)
 
 
+def without_debugging() -> None:
+    """Switch off asyncio's debug mode, which writes down every callback, where thousands of calls run at once."""
+    asyncio.get_running_loop().set_debug(False)
+
+
 def now() -> float:
     return asyncio.get_running_loop().time()
 

@@ -50,23 +50,24 @@ def demo(calls: int, locations: int, faults: float, interval: float) -> int:
     """Fetch call logs from a simulator with faults, and count what happened."""
     console = Console()
     with VoiceAIServerProcess(faults=everyday_faults(faults), interval=interval) as server:
-        console.print(
+        names = [f"demo-location-{number:02d}" for number in range(locations)]
+        share = -(-calls // locations)
+        wanted = [(call_id, name) for name in names for call_id in server.twin.call_ids(share, name)][:calls]
+        what = (
             f"Fetching {calls:,} call logs of {locations} location{'s' * (locations > 1)} from a simulator"
             " in another process.\n"
             f"It allows 100 requests in {interval:g} s to each location, and {faults:.0%} of its answers go wrong."
         )
-        names = [f"demo-location-{number:02d}" for number in range(locations)]
-        share = -(-calls // locations)
-        wanted = [(call_id, name) for name in names for call_id in server.twin.call_ids(share, name)][:calls]
-        outcome = asyncio.run(_fetch_all(server, wanted, RateLimit(interval=interval), console))
+        outcome = asyncio.run(_fetch_all(server, wanted, RateLimit(interval=interval), console, what))
         seen = server.stop()
     console.print(_table(outcome, seen, calls))
     return 1 if outcome.failures else 0
 
 
 async def _fetch_all(
-    server: VoiceAIServerProcess, wanted: list[tuple[str, str]], rate_limit: RateLimit, console: Console
+    server: VoiceAIServerProcess, wanted: list[tuple[str, str]], rate_limit: RateLimit, console: Console, what: str
 ) -> _Outcome:
+    console.print(what)
     outcome = _Outcome()
     columns = (TextColumn("fetching"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console) as progress:
