@@ -129,7 +129,7 @@ async def test_compressed_bodies_are_unfolded(encoding: str, body: bytes) -> Non
         assert (await send(raw.url)).body == JSON
 
 
-@pytest.mark.parametrize("body", [b"not gzip at all", gzip.compress(JSON) + b"stray"])
+@pytest.mark.parametrize("body", [b"not gzip at all", gzip.compress(JSON) + b"stray"], ids=["not gzip", "stray bytes"])
 async def test_a_damaged_gzip_stream_is_an_error_that_can_be_retried(body: bytes) -> None:
     async with raw_server(answer(body, "Content-Encoding: gzip")) as raw:
         failure = await failure_of(raw)
