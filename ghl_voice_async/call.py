@@ -41,6 +41,7 @@ class Call:
     first_sent_at: float = 0.0
     waited_for_permits: float = 0.0
     told_of_refusal: bool = False
+    last_failure: str = ""
 
     def elapsed(self) -> float:
         """Return the seconds since the first send, without those spent waiting for later permits."""
@@ -71,6 +72,7 @@ class Call:
             error=type(failure).__name__,
             delay=delay,
         )
+        self.last_failure = f"; the last failure was {event.reason}"
         log_retry(event, attempt=attempt, max_attempts=self.retry.max_attempts)
         self.hooks.tell(event)
 

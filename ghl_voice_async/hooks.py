@@ -73,6 +73,11 @@ class RetryEvent(CallEvent):
     delay: float
     """Seconds until the next attempt asks for its permit."""
 
+    @property
+    def reason(self) -> str:
+        """Why it failed, in words, such as `503 (ServerError)` or `no answer (AttemptTimeoutError)`."""
+        return f"{'no answer' if self.status is None else self.status} ({self.error})"
+
 
 Hook = Callable[[CallEvent], object]
 """A plain function of one event. What it returns is of no consequence."""
@@ -127,12 +132,11 @@ def log_retry(event: RetryEvent, *, attempt: int, max_attempts: int) -> None:
     # A logging handler of the caller's that raises must not change how the call ends.
     with suppress(Exception):
         logger.info(
-            "%s %s: attempt %d of %d failed with %s (%s); the next one is in %.2f s",
+            "%s %s: attempt %d of %d failed with %s; the next one is in %.2f s",
             event.method,
             event.path_template,
             attempt,
             max_attempts,
-            "no answer" if event.status is None else event.status,
-            event.error,
+            event.reason,
             event.delay,
         )

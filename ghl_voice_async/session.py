@@ -65,7 +65,7 @@ class Session:
                 raise TransportError("what this call waited for was cancelled, and not the call", retryable=False)
             if self._lifecycle.closed:
                 raise ClientClosedError("the client was closed while this call was under way")
-            raise DeadlineExceededError(f"no call log within the deadline of {deadline:g} s")
+            raise DeadlineExceededError(f"no call log within the deadline of {deadline:g} s{call.last_failure}")
         except GHLVoiceError as error:
             call.sign(error)
             raise
