@@ -1,4 +1,4 @@
-"""aiohttp's connector, mended in two places where its users would notice aiohttp and not us."""
+"""aiohttp's connector, mended where its users would notice aiohttp and not us."""
 
 from __future__ import annotations
 
@@ -6,16 +6,20 @@ import re
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from aiohttp import TCPConnector
+from aiohttp import ClientOSError, ServerDisconnectedError, TCPConnector
 from aiohttp.client_proto import ResponseHandler
 
 if TYPE_CHECKING:
     import asyncio
 
-__all__ = ["Connector"]
+__all__ = ["Connector", "KeptConnectionLostError"]
 
 _HEAD_END: Final = b"\r\n\r\n"
 _CONTENT_LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]{1,18})[ \t]*\r\n", re.IGNORECASE)
+
+
+class KeptConnectionLostError(ServerDisconnectedError):
+    """A connection that had been kept from an earlier answer was dead before any of this answer came."""
 
 
 class Connector(TCPConnector):
@@ -35,15 +39,24 @@ class _OneAnswer(ResponseHandler):
 
     The parser would take it for the next answer, fail, and throw the whole answer away where both arrived
     together. The connection is not used again. Framings other than `Content-Length` are left to aiohttp.
+
+    It also tells the loss of a kept connection, which is everyday life, from that of a fresh one.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(loop)
+        self._requests = 0
         self._await_head()
 
     def set_response_params(self, **params: Any) -> None:  # noqa: ANN401  # passed on
+        self._requests += 1
         self._await_head()
         super().set_response_params(**params)
+
+    def set_exception(self, exc: BaseException, exc_cause: BaseException | None = None) -> None:
+        if self._requests > 1 and not self._head and isinstance(exc, ClientOSError | ServerDisconnectedError):
+            exc = KeptConnectionLostError()
+        super().set_exception(exc, exc_cause or exc)
 
     def data_received(self, data: bytes) -> None:
         if not self._head_is_read:

@@ -106,12 +106,21 @@ class TransportError(GHLVoiceError):
     """There was no whole response: DNS, refused, reset, cut short, TLS, or too large.
 
     `retryable` tells whether trying again could help: it is False for TLS failures and for bodies over
-    the size limit.
+    the size limit. `was_kept` tells whether it was a connection kept from an earlier answer that turned out
+    to be dead, as happens when a server closes those that are idle.
     """
 
-    def __init__(self, message: str = "", *, retryable: bool = True, **context: Any) -> None:  # noqa: ANN401  # passed on
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        retryable: bool = True,
+        was_kept: bool = False,
+        **context: Any,  # noqa: ANN401  # passed on
+    ) -> None:
         super().__init__(message, **context)
         self.retryable = retryable
+        self.was_kept = was_kept
 
 
 class AttemptTimeoutError(TransportError):

@@ -70,10 +70,13 @@ def wait_before_retry(
     `attempt` counts the attempts made, `elapsed` the seconds since the first was sent, and `jitter` is a
     random number from 0 to 1. The wait is a full jitter: anything up to the doubled base, and up to the cap.
     A `Retry-After` is a floor, with jitter above it only; one that does not fit into what is left of
-    `max_elapsed` gives up at once.
+    `max_elapsed` gives up at once. A kept connection that was dead is no sign of trouble: the second attempt
+    does not wait for that.
     """
     if not _worth_retrying(policy, failure) or attempt >= policy.max_attempts:
         return None
+    if attempt == 1 and _was_kept(failure):
+        return 0.0
     backoff = jitter * min(policy.backoff_cap, policy.backoff_base * 2.0 ** min(attempt - 1, _LARGEST_EXPONENT))
     left = policy.max_elapsed - elapsed
     floor = failure.retry_after if isinstance(failure, StatusError) else None
@@ -116,6 +119,10 @@ class RetryBudget:
         self._tokens = min(self._CAPACITY, self._tokens + (self._COST if retried else self._REFILL))
 
 
+def _was_kept(failure: BaseException | None) -> bool:
+    return isinstance(failure, TransportError) and failure.was_kept
+
+
 async def retrying(
     attempt: Callable[[], Awaitable[T]],
     policy: RetryPolicy,
@@ -128,7 +135,7 @@ async def retrying(
 
     `elapsed` gives the seconds since the first send. `on_retry` is told of each failure that is tried again,
     with the attempts made and the seconds until the next. Retries draw on the budget, but for those after a
-    429, which the rate limit paces already.
+    429, which the rate limit paces already, and after the loss of a kept connection.
 
     The first attempt runs without tenacity, whose set-up most calls need not pay; when it fails, its error
     is handed over as the outcome of tenacity's first. Each call gets an `AsyncRetrying` of its own: one
@@ -158,7 +165,8 @@ async def retrying(
         decision = wait_before_retry(policy, failure, attempt=state.attempt_number, elapsed=elapsed(), jitter=jitter)
         if decision is None or not isinstance(failure, GHLVoiceError):
             return False
-        if not isinstance(failure, RateLimitError) and not budget.spend():
+        is_free = isinstance(failure, RateLimitError) or _was_kept(failure)
+        if not is_free and not budget.spend():
             failure.add_note(
                 "Not tried again, although it might pass: so many calls of this client are failing that its budget "
                 "of retries is used up. Calls that succeed fill it up again."

@@ -99,14 +99,11 @@ class Session:
     async def _send(self, call: Call, token: Secret) -> Response:
         """Send once, under a permit. Whatever becomes of the request, its permit is given back once."""
         sending = Sending(call, self.rate_limiter)
-        response: Response | None = None
-        failure: BaseException | None = None
         try:
             await sending.take_permit()
             response = await self.transport.send(call.request, token, before_send=sending.before_send)
         except BaseException as error:
-            failure = error
+            sending.give_back(None, error)
             raise
-        finally:
-            sending.give_back(response, failure)
+        sending.give_back(response, None)
         return response

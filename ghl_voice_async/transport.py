@@ -18,7 +18,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from yarl import URL
 
 from ghl_voice_async.auth import Secret
-from ghl_voice_async.connector import Connector
+from ghl_voice_async.connector import Connector, KeptConnectionLostError
 from ghl_voice_async.errors import (
     AttemptTimeoutError,
     ClientClosedError,
@@ -247,7 +247,8 @@ def transport_error(error: Exception) -> TransportError:
         case aiohttp.ClientConnectorError():
             return TransportError(f"cannot connect to {error.host}:{error.port}: {_system_text(error)}")
         case aiohttp.ServerDisconnectedError():
-            return TransportError("the server closed the connection before it answered")
+            was_kept = isinstance(error, KeptConnectionLostError)
+            return TransportError("the server closed the connection before it answered", was_kept=was_kept)
         case aiohttp.ClientPayloadError():
             return TransportError("the body was cut short")
         case aiohttp.ClientHttpProxyError():

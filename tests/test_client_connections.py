@@ -22,6 +22,7 @@ from ghl_voice_async import (
     RateLimit,
     RequestEvent,
     ResponseEvent,
+    RetryEvent,
     RetryPolicy,
     WindowRateLimiter,
     encode_call_log,
@@ -72,6 +73,39 @@ async def test_promise_13_on_kept_connections_aiohttp_sends_nothing_that_is_not_
 async def twice(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
     (await handler(request)).close()
     return await handler(request)
+
+
+@virtual_time
+async def test_promise_13_a_kept_connection_that_was_dead_costs_no_wait_and_nothing_of_the_budget() -> None:
+    async with VoiceAIServer(max_requests=None) as server, client_of(server, retry=RetryPolicy()) as client:
+        retries: list[CallEvent] = []
+        client.add_hook(lambda event: retries.append(event) if isinstance(event, RetryEvent) else None)
+        call_id = server.call_ids(1)[0]
+        started = now()
+        for _ in range(300):
+            await client.get_call_log(call_id, server.location_id)  # on a connection that is kept
+            server.fail(CloseBeforeAnswer())
+            await client.get_call_log(call_id, server.location_id)
+        assert now() - started < 1
+        assert len(retries) == 300
+        assert server.seen.requests == 900
+
+
+@virtual_time
+async def test_promise_13_a_second_dead_connection_is_waited_for() -> None:
+    async with VoiceAIServer(max_requests=None) as server:
+        policy = RetryPolicy(max_attempts=3, backoff_base=100.0, backoff_cap=100.0)
+        async with client_of(server, retry=policy) as client:
+            delays: list[float] = []
+            client.add_hook(lambda event: delays.append(event.delay) if isinstance(event, RetryEvent) else None)
+            call_id = server.call_ids(1)[0]
+            await client.get_call_log(call_id, server.location_id)
+            server.fail(ResetBeforeAnswer(), times=3)
+            with pytest.raises(ghl.TransportError) as caught:
+                await client.get_call_log(call_id, server.location_id)
+            assert delays[0] == 0
+            assert delays[1] > 0
+            assert not caught.value.was_kept
 
 
 async def test_promise_13_what_a_borrowed_sessions_middleware_sends_again_is_counted_too(

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 from unittest.mock import Mock
 
+import aiohttp
 import pytest
 
-from ghl_voice_async.connector import Connector
+from ghl_voice_async.connector import Connector, KeptConnectionLostError
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\nX: y\r\n\r\n"
 
@@ -83,4 +84,37 @@ async def test_a_connection_that_is_lost_while_bytes_arrive_is_no_error() -> Non
     protocol.transport = None
     protocol.data_received(b"stray")
     assert protocol.should_close
+    await connector.close()
+
+
+@pytest.mark.parametrize(
+    ("answers", "piece", "lost", "told"),
+    [
+        (1, b"", None, KeptConnectionLostError),
+        (1, b"", ConnectionResetError(104, "reset"), KeptConnectionLostError),
+        (1, b"HTTP/1.1 2", None, aiohttp.ServerDisconnectedError),
+        (0, b"", None, aiohttp.ServerDisconnectedError),
+        (0, b"", ConnectionResetError(104, "reset"), aiohttp.ClientOSError),
+        (1, b"", ValueError(), ValueError),
+    ],
+)
+async def test_the_loss_of_a_kept_connection_is_told_from_that_of_another(
+    answers: int, piece: bytes, lost: Exception | None, told: type[Exception]
+) -> None:
+    connector = Connector()
+    protocol = connector._factory()
+    protocol.connection_made(Mock(spec=asyncio.Transport))
+    for _ in range(answers):
+        protocol.set_response_params(read_until_eof=True)
+        protocol.data_received(HEAD + b"body")
+        await protocol.read()
+    protocol.set_response_params(read_until_eof=True)
+    protocol.data_received(piece)
+    if isinstance(lost, ValueError):
+        protocol.set_exception(lost)
+    else:
+        protocol.connection_lost(lost)
+    with pytest.raises(told) as caught:
+        await protocol.read()
+    assert type(caught.value) is told
     await connector.close()

@@ -14,6 +14,7 @@ from ghl_voice_async.retry import RetryBudget, retrying, wait_before_retry
 
 POLICY = RetryPolicy()
 RESET = ghl.TransportError("reset")
+KEPT = ghl.TransportError("reset", was_kept=True)
 
 
 def status(code: int, wait: float | None = None) -> ghl.StatusError:
@@ -24,6 +25,10 @@ def status(code: int, wait: float | None = None) -> ghl.StatusError:
 @pytest.mark.parametrize(
     ("failure", "attempt", "elapsed", "jitter", "wait"),
     [
+        # A kept connection that was dead is tried again at once, the first time.
+        (KEPT, 1, 0, 1.0, 0.0),
+        (KEPT, 2, 0, 1.0, 1.0),
+        (KEPT, 5, 0, 1.0, None),
         # What is worth another attempt.
         (RESET, 1, 0, 1.0, 0.5),
         (ghl.AttemptTimeoutError("late"), 1, 30, 1.0, 0.5),
@@ -244,11 +249,11 @@ async def test_promise_5_a_budget_that_is_spent_ends_the_retries_and_says_so() -
 
 
 @virtual_time
-async def test_promise_5_a_429_needs_no_budget() -> None:
+async def test_promise_5_a_429_and_a_kept_connection_that_was_dead_need_no_budget() -> None:
     budget = RetryBudget()
     while budget.spend():
         pass
-    assert await run(Attempts(status(429), status(429)), budget=budget) == "done"
+    assert await run(Attempts(status(429), status(429), KEPT), budget=budget) == "done"
 
 
 def test_promise_5_a_full_budget_is_good_for_a_hundred_retries() -> None:
