@@ -1,8 +1,9 @@
-"""What arrives behind an answer, in pieces that only a protocol of one's own can arrange."""
+"""What arrives on a connection, in pieces that only a test can arrange."""
 
 from __future__ import annotations
 
 import asyncio
+from typing import TYPE_CHECKING
 from unittest.mock import Mock
 
 import aiohttp
@@ -10,22 +11,30 @@ import pytest
 
 from ghl_voice_async.connector import Connector, KeptConnectionLostError
 
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from aiohttp.client_proto import ResponseHandler
+
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\nX: y\r\n\r\n"
 
 
-async def receive(*pieces: bytes) -> tuple[bytes, bool, bool]:
-    """Return the body that was read, whether the connection may be kept, and whether it was closed at once."""
+@pytest.fixture
+async def protocol() -> AsyncIterator[ResponseHandler]:
     connector = Connector()
     protocol = connector._factory()
-    protocol.transport = Mock(is_closing=lambda: False)
+    protocol.connection_made(Mock(spec=asyncio.Transport))
+    yield protocol
+    await connector.close()
+
+
+async def receive(protocol: ResponseHandler, *pieces: bytes) -> bytes:
+    """Return the body of the answer that comes in these pieces."""
     protocol.set_response_params(read_until_eof=True)
     for piece in pieces:
         protocol.data_received(piece)
     _, payload = await protocol.read()
-    body = await asyncio.wait_for(payload.read(), 1)
-    closed = bool(protocol.transport.close.called)
-    await connector.close()
-    return body, not protocol.should_close, closed
+    return await asyncio.wait_for(payload.read(), 1)
 
 
 @pytest.mark.parametrize(
@@ -44,47 +53,32 @@ async def receive(*pieces: bytes) -> tuple[bytes, bool, bool]:
     ],
 )
 async def test_promise_17_an_answer_of_a_stated_length_is_whole_whatever_follows_it(
-    pieces: list[bytes], kept: bool, closed: bool
+    protocol: ResponseHandler, pieces: list[bytes], kept: bool, closed: bool
 ) -> None:
-    assert await receive(*pieces) == (b"body", kept, closed)
+    transport = protocol.transport
+    assert isinstance(transport, Mock)
+    assert await receive(protocol, *pieces) == b"body"
+    assert protocol.should_close is not kept
+    assert transport.close.called is closed
 
 
-async def test_other_framings_are_left_to_aiohttp() -> None:
-    connector = Connector()
-    protocol = connector._factory()
-    protocol.transport = Mock()
-    protocol.set_response_params(read_until_eof=True)
-    protocol.data_received(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nbo")
-    protocol.data_received(b"dy\r\n0\r\n\r\n")
-    _, payload = await protocol.read()
-    assert await payload.read() == b"body"
+async def test_other_framings_are_left_to_aiohttp(protocol: ResponseHandler) -> None:
+    head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+    assert await receive(protocol, head + b"4\r\nbo", b"dy\r\n0\r\n\r\n") == b"body"
     assert not protocol.should_close
-    await connector.close()
 
 
-async def test_each_answer_of_a_connection_is_measured_anew() -> None:
-    connector = Connector()
-    protocol = connector._factory()
-    protocol.transport = Mock()
+async def test_each_answer_of_a_connection_is_measured_anew(protocol: ResponseHandler) -> None:
     for body in (b"body", b"more"):
-        protocol.set_response_params(read_until_eof=True)
-        protocol.data_received(HEAD + body)
-        _, payload = await protocol.read()
-        assert await payload.read() == body
+        assert await receive(protocol, HEAD + body) == body
     assert not protocol.should_close
-    await connector.close()
 
 
-async def test_a_connection_that_is_lost_while_bytes_arrive_is_no_error() -> None:
-    connector = Connector()
-    protocol = connector._factory()
-    protocol.transport = Mock()
-    protocol.set_response_params(read_until_eof=True)
-    protocol.data_received(HEAD + b"body")
+async def test_bytes_that_come_when_the_connection_is_lost_are_no_error(protocol: ResponseHandler) -> None:
+    await receive(protocol, HEAD + b"body")
     protocol.transport = None
     protocol.data_received(b"stray")
     assert protocol.should_close
-    await connector.close()
 
 
 @pytest.mark.parametrize(
@@ -95,26 +89,24 @@ async def test_a_connection_that_is_lost_while_bytes_arrive_is_no_error() -> Non
         (1, b"HTTP/1.1 2", None, aiohttp.ServerDisconnectedError),
         (0, b"", None, aiohttp.ServerDisconnectedError),
         (0, b"", ConnectionResetError(104, "reset"), aiohttp.ClientOSError),
-        (1, b"", ValueError(), ValueError),
     ],
 )
 async def test_the_loss_of_a_kept_connection_is_told_from_that_of_another(
-    answers: int, piece: bytes, lost: Exception | None, told: type[Exception]
+    protocol: ResponseHandler, answers: int, piece: bytes, lost: Exception | None, told: type[Exception]
 ) -> None:
-    connector = Connector()
-    protocol = connector._factory()
-    protocol.connection_made(Mock(spec=asyncio.Transport))
     for _ in range(answers):
-        protocol.set_response_params(read_until_eof=True)
-        protocol.data_received(HEAD + b"body")
-        await protocol.read()
+        await receive(protocol, HEAD + b"body")
     protocol.set_response_params(read_until_eof=True)
     protocol.data_received(piece)
-    if isinstance(lost, ValueError):
-        protocol.set_exception(lost)
-    else:
-        protocol.connection_lost(lost)
+    protocol.connection_lost(lost)
     with pytest.raises(told) as caught:
         await protocol.read()
     assert type(caught.value) is told
-    await connector.close()
+
+
+async def test_other_failures_of_a_kept_connection_stay_what_they_are(protocol: ResponseHandler) -> None:
+    await receive(protocol, HEAD + b"body")
+    protocol.set_response_params(read_until_eof=True)
+    protocol.data_received(b"garbage\r\n\r\n")
+    with pytest.raises(aiohttp.http_exceptions.HttpProcessingError):
+        await protocol.read()
