@@ -6,7 +6,7 @@ import re
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from aiohttp import ClientOSError, ServerDisconnectedError, TCPConnector
+from aiohttp import ServerDisconnectedError, TCPConnector
 from aiohttp.client_proto import ResponseHandler
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class _OneAnswer(ResponseHandler):
         super().set_response_params(**params)
 
     def set_exception(self, exc: BaseException, exc_cause: BaseException | None = None) -> None:
-        if self._requests > 1 and not self._head and isinstance(exc, ClientOSError | ServerDisconnectedError):
+        if self._requests > 1 and not self._head:
             exc = KeptConnectionLostError()
         super().set_exception(exc, exc_cause or exc)
 
