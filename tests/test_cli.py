@@ -33,6 +33,11 @@ def get(voice_ai_server: VoiceAIServer, monkeypatch: pytest.MonkeyPatch) -> Call
     return lambda *options: ["get", voice_ai_server.call_ids(1)[0], *options]
 
 
+def quiet() -> dict[str, str]:
+    """Return an environment in which asyncio does not say on standard error that the machine is slow."""
+    return {name: value for name, value in os.environ.items() if name != "PYTHONDEVMODE"}
+
+
 def error_line(capsys: Capture) -> str:
     """Return what stands on standard error, which is one line, and nothing on standard output."""
     out, err = capsys.readouterr()
@@ -179,7 +184,10 @@ def test_an_interruption_is_exit_code_130(
 def test_a_reader_that_leaves_early_is_no_traceback(get: Callable[..., Command], options: Command) -> None:
     program = "import sys; from ghl_voice_async.cli.app import run; sys.exit(run(sys.argv[1:]))"
     with subprocess.Popen(
-        [sys.executable, "-c", program, *get(*options)], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        [sys.executable, "-c", program, *get(*options)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=quiet(),
     ) as process:
         assert process.stdout is not None
         assert process.stderr is not None
@@ -244,7 +252,7 @@ def test_demo_interrupted_in_a_terminal_is_one_line_and_no_traceback() -> None:
     program = "import sys; from ghl_voice_async.cli.app import run; sys.exit(run(sys.argv[1:]))"
     command = [sys.executable, "-c", program, "demo", "--calls", "300", "--locations", "1"]
     # Not measured: a KeyboardInterrupt in the middle of coverage's own lock would hang the process.
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
+    environment = {name: value for name, value in quiet().items() if not name.startswith("COVERAGE_")}
     with subprocess.Popen(
         command,
         stdout=subprocess.PIPE,

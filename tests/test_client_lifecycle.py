@@ -142,6 +142,7 @@ from ghl_voice_async import ClientClosedError, VoiceAIClient
 from ghl_voice_async.testing import VoiceAIServer
 
 async def main():
+    asyncio.get_running_loop().slow_callback_duration = 60.0  # the machine may be slow
     async with VoiceAIServer(max_requests=None) as server:
         call_id, location_id = server.call_ids(1)[0], server.location_id
         async with VoiceAIClient(server.token, base_url=server.url) as client:
@@ -180,6 +181,7 @@ logging.basicConfig(level=logging.DEBUG, stream=sys.stdout, format="LOG %(name)s
 logging.getLogger("asyncio").setLevel(logging.WARNING)
 
 async def main():
+    asyncio.get_running_loop().slow_callback_duration = 60.0  # the machine may be slow
     async with VoiceAIServer(max_requests=None) as server:
         client = VoiceAIClient(server.token, base_url=server.url)
         ids = server.call_ids(20)
@@ -212,6 +214,7 @@ from ghl_voice_async import VoiceAIClient
 from ghl_voice_async.testing import VoiceAIServer
 
 async def main():
+    asyncio.get_running_loop().slow_callback_duration = 60.0  # the machine may be slow
     async with VoiceAIServer(max_requests=None) as server:
         client = VoiceAIClient(server.token, base_url=server.url)
         await client.get_call_log(server.call_ids(1)[0], server.location_id)

@@ -109,8 +109,8 @@ async def test_promise_44_a_hook_that_raises_changes_nothing_and_is_logged_once(
         with pytest.raises(ghl.NotFoundError):
             await client.get_call_log("nothing", server.location_id)
     assert len(after) == 3 + 3 + 2 + 2
-    (record,) = [record for record in caplog.records if record.levelno == logging.WARNING]
-    assert record.name == "ghl_voice_async"
+    (record,) = [record for record in caplog.records if record.name == "ghl_voice_async" and record.levelno > 20]
+    assert record.levelname == "WARNING"
     assert record.getMessage().startswith("a hook raised at a RequestEvent; the call goes on")
     assert record.exc_info is not None
 
