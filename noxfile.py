@@ -52,7 +52,7 @@ def run_tests(session: nox.Session) -> None:
         "COVERAGE_FILE": str(Path(session.create_tmp(), "coverage")),
     }
     session.run("coverage", "erase", env=env)
-    session.run("coverage", "run", "-m", "pytest", "-n", "2", *session.posargs, env=env)
+    session.run("coverage", "run", "-m", "pytest", "-n", "2", "--dist", "worksteal", *session.posargs, env=env)
     session.run("coverage", "combine", "--quiet", env=env)
     session.run("coverage", "report", env=env)
 
