@@ -55,7 +55,7 @@ if TYPE_CHECKING:
         UnknownActionParameters,
         WorkflowTriggerParameters,
     )
-    from ghl_voice_async.rate_limit import Permit, RateLimit, RateLimiter, WindowRateLimiter
+    from ghl_voice_async.rate_limit import Permit, RateLimit, RateLimiter, RateLimitState, WindowRateLimiter
     from ghl_voice_async.retry import RetryPolicy
 
 __all__ = [
@@ -89,6 +89,7 @@ __all__ = [
     "Permit",
     "RateLimit",
     "RateLimitError",
+    "RateLimitState",
     "RateLimiter",
     "RequestEvent",
     "ResponseEvent",

@@ -121,7 +121,6 @@ class Sending:
             permit.cancel()
             return
         status, headers = (None, _NO_HEADERS) if response is None else (response.status, response.headers)
-        permit.release(status=status, headers=headers)
         if self.call.hooks:
             self.call.hooks.tell(
                 self.call.event(
@@ -132,3 +131,4 @@ class Sending:
                     seconds=_now() - self.sent_at,
                 )
             )
+        permit.release(status=status, headers=headers)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from ghl_voice_async.hooks import Hook
     from ghl_voice_async.models import CallLog
+    from ghl_voice_async.rate_limit import RateLimitState
 
 __all__ = ["VoiceAIClient"]
 
@@ -97,6 +98,15 @@ class VoiceAIClient:
         raises is logged once and changes nothing. Raises `InvalidInputError` for an async function.
         """
         self._session.hooks.add(hook)
+
+    @property
+    def rate_limits(self) -> dict[str, RateLimitState]:
+        """What the rate limiter knows of each location in use, by location id, as of now.
+
+        Empty without a limit, and with a `RateLimiter` other than `WindowRateLimiter`.
+        """
+        limiter = self._session.rate_limiter
+        return limiter.rate_limits if isinstance(limiter, WindowRateLimiter) else {}
 
     async def aclose(self) -> None:
         """Close the client. Calls in flight end with `ClientClosedError`; closing twice is fine."""

@@ -1,30 +1,31 @@
-"""How many requests a location may be sent, and who waits until the next one may go.
-
-A slot that a request took becomes free one interval after its answer came, not after it was sent: then each
-slot lands at most one request in any window of the server's, however that window is aligned and however
-long the way takes.
-"""
+"""How many requests a location may be sent, and who waits until the next one may go."""
 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from itertools import count
+import time
+from collections import OrderedDict
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from math import inf
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Final, Protocol, runtime_checkable
 
 from attrs import define, field, frozen
 
-from ghl_voice_async.errors import RateLimitError
-from ghl_voice_async.response import Headers, limit_headers, retry_after
+from ghl_voice_async.daily import DailyBudget
+from ghl_voice_async.errors import ClientClosedError, DailyLimitError, InvalidInputError, RateLimitError
+from ghl_voice_async.response import Headers
 from ghl_voice_async.validation import count_field, seconds_field
+from ghl_voice_async.window import Slot, Window
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
-__all__ = ["Permit", "RateLimit", "RateLimiter", "Unlimited", "WindowRateLimiter"]
+__all__ = ["Permit", "RateLimit", "RateLimitState", "RateLimiter", "Unlimited", "WindowRateLimiter"]
 
-_NO_HEADERS = Headers({})
+_NO_HEADERS: Final = Headers({})
+# On some systems the clock moves in steps of 16 ms: a time read from it may be that much too early.
+_CLOCK_RESOLUTION: Final = time.get_clock_info("monotonic").resolution
 
 
 @frozen
@@ -98,156 +99,221 @@ class Unlimited:
         """Do nothing."""
 
 
+@frozen
+class RateLimitState:
+    """What a `WindowRateLimiter` knows of one location at one moment."""
+
+    limit: int
+    """Requests that this limiter sends in any interval: less than it was given where the server or others ask so."""
+    interval: float
+    """Seconds."""
+    in_use: int
+    """Requests of the limit that are spent: under way, or answered less than an interval ago."""
+    waiting: int
+    """Calls that wait for a permit."""
+    remaining: int | None
+    """What the server last said remains of its own window, or None where it did not say."""
+    paused_until: datetime | None
+    """When the pause after a 429 ends, in UTC, or None without one."""
+    daily_remaining: int
+    """What remains of the day, as the server last said, or by our own count."""
+
+
 class WindowRateLimiter:
     """The default limiter: at most `max_requests` of a location arrive in any `interval`, in order of asking.
 
-    Belongs to one event loop, and may be shared by the clients in it. It follows the server where its headers
-    name a smaller limit or a longer interval than `rate_limit` does, and never goes above that. After a 429 the
-    whole location waits for the `Retry-After`, or for one interval where there is none. The daily limit is not
-    kept here yet.
+    It may be shared by the clients of one app in one event loop, to which it belongs from its first use. It
+    follows the server where its headers name a smaller limit or a longer interval than `rate_limit` does, and
+    takes less where they show that others send on the same budget. After a 429 the whole location waits for
+    the `Retry-After`, or for one interval where there is none, and then finds its pace again from one request
+    on. When nothing remains of the day, one request each 15 minutes goes through to see whether it has turned.
+
+    A bulk stays out of the way of single calls by asking for one permit at a time: permits are given in the
+    order of asking. Locations that are not used any more are forgotten.
+
+    Raises `InvalidInputError` for a `rate_limit` that is none.
     """
 
     def __init__(self, rate_limit: RateLimit) -> None:
+        if not isinstance(rate_limit, RateLimit):
+            raise InvalidInputError(f"rate_limit must be a RateLimit, not {type(rate_limit).__name__}")
         self.rate_limit = rate_limit
-        self._windows: dict[str, _Window] = {}
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._queues: dict[str, _Queue] = {}
+        self._days: OrderedDict[str, DailyBudget] = OrderedDict()  # of locations that are otherwise forgotten
 
     def __repr__(self) -> str:
         return f"WindowRateLimiter({self.rate_limit!r})"
+
+    @property
+    def rate_limits(self) -> dict[str, RateLimitState]:
+        """What is known of each location in use, as of now."""
+        return {location_id: queue.state() for location_id, queue in self._queues.items()}
 
     async def acquire(self, location_id: str, *, max_pause: float = inf) -> Permit:
         """Return when one request may be sent to this location.
 
         Raises `RateLimitError` at once where the server asked this location to wait for longer than `max_pause`
-        seconds.
+        seconds, `DailyLimitError` at once where nothing remains of the day, and `ClientClosedError` in another
+        event loop than before.
         """
-        window = self._windows.get(location_id)
-        if window is None:
-            window = self._windows[location_id] = _Window(self.rate_limit, asyncio.get_running_loop())
-        return await window.acquire(max_pause)
+        loop = asyncio.get_running_loop()
+        if loop is not self._loop:
+            self._bind(loop)
+        queue = self._queues.get(location_id)
+        if queue is None:
+            queue = self._open(location_id, loop)
+        return queue.acquire_at_once(max_pause) or await queue.acquire(max_pause)
+
+    def _bind(self, loop: asyncio.AbstractEventLoop) -> None:
+        if self._loop is not None:
+            raise ClientClosedError("the rate limiter belongs to another event loop; make one for each loop")
+        self._loop = loop
+
+    def _open(self, location_id: str, loop: asyncio.AbstractEventLoop) -> _Queue:
+        day = self._days.pop(location_id, None)
+        window = Window(
+            max_requests=self.rate_limit.max_requests,
+            interval=self.rate_limit.interval,
+            resolution=_CLOCK_RESOLUTION,
+            day=DailyBudget(self.rate_limit.daily) if day is None else day,
+        )
+        queue = self._queues[location_id] = _Queue(window, loop, partial(self._forget, location_id))
+        return queue
+
+    def _forget(self, location_id: str, now: float) -> None:
+        """Drop a location that is as good as new, but for its day where that has to be remembered."""
+        day = self._queues.pop(location_id).window.day
+        if not day.is_as_new(now):
+            self._days[location_id] = day
+        # In the order in which they were forgotten, and so in the order in which their days end.
+        while self._days and next(iter(self._days.values())).is_as_new(now):
+            self._days.popitem(last=False)
 
 
 @define(eq=False)
-class _Slot:
-    """A permit. Its slot becomes free one interval after the release, or at once when nothing was sent."""
+class _Permit:
+    """The permit of a slot."""
 
-    window: _Window
-    number: int
-    """Permits of a window are sent in the order of their numbers."""
+    queue: _Queue
+    slot: Slot
 
     def release(self, *, status: int | None = None, headers: Mapping[str, str] = _NO_HEADERS) -> None:
-        self.window.release(self, status, headers)
+        self.queue.release(self.slot, status, headers)
 
     def cancel(self) -> None:
-        self.window.give_back()
+        self.queue.cancel(self.slot)
 
 
-@define(eq=False)
-class _Turn:
-    """One who waits, and the longest pause asked for by the server that they sit out."""
+class _Queue:
+    """One location: its window, those who wait for it in the order of asking, and the one timer that wakes them."""
 
-    slot: asyncio.Future[_Slot]
-    max_pause: float
-
-
-class _Window:
-    """The slots of one location, and those who wait for one. Times are the event loop's."""
-
-    def __init__(self, rate_limit: RateLimit, loop: asyncio.AbstractEventLoop) -> None:
-        self._configured = rate_limit
-        self._max_requests = rate_limit.max_requests
-        self._interval = rate_limit.interval
+    def __init__(self, window: Window, loop: asyncio.AbstractEventLoop, forget: Callable[[float], None]) -> None:
+        self.window = window
         self._loop = loop
-        self._numbers = count(1)
-        self._newest_heard = 0
-        self._under_way = 0
-        self._released: deque[float] = deque()  # when each slot that is not free yet was released, in order
-        self._paused_until = 0.0
-        self._asked_to_wait_until = 0.0
-        self._waiting: deque[_Turn] = deque()
-        self._timer: asyncio.TimerHandle | None = None
+        self._forget = forget
+        self._waiting: OrderedDict[asyncio.Future[_Permit], float] = OrderedDict()  # and the longest pause of each
+        self._wakes_at = loop.time() + window.interval
+        self._timer = loop.call_at(self._wakes_at, self._tick)
 
-    async def acquire(self, max_pause: float) -> _Slot:
-        asked = self._asked_to_wait_until - self._loop.time()
+    def acquire_at_once(self, max_pause: float) -> _Permit | None:
+        """Return a permit that is free, or None when it has to be waited for. Raises what the limiter raises."""
+        now = self._loop.time()
+        used_up_for = self.window.day.used_up_for(now, under_way=self.window.under_way)
+        if used_up_for is not None:
+            raise _day_used_up(used_up_for)
+        asked = self.window.asked_to_wait_until - now
         if asked > max_pause:
             raise _too_long(asked)
-        if not self._waiting and self._may_send():
-            return self._take()
-        turn = _Turn(self._loop.create_future(), max_pause)
-        self._waiting.append(turn)
-        self._wake()
+        if not self._waiting and self.window.may_send(now):
+            return _Permit(self, self.window.take(now))
+        return None
+
+    async def acquire(self, max_pause: float) -> _Permit:
+        """Wait for a permit."""
+        permit: asyncio.Future[_Permit] = self._loop.create_future()
+        self._waiting[permit] = max_pause
+        self._serve(self._loop.time())
         try:
-            return await turn.slot
+            return await permit
         except asyncio.CancelledError:
-            if turn.slot.done() and not turn.slot.cancelled() and turn.slot.exception() is None:
-                # The permit came and the cancellation won: nothing was sent, so the slot is whole.
-                self.give_back()
+            if permit in self._waiting:
+                del self._waiting[permit]
+            elif not permit.cancelled() and permit.exception() is None:
+                # It came, and the cancellation won: nothing was sent, so the slot is whole.
+                permit.result().cancel()
             raise
 
-    def release(self, slot: _Slot, status: int | None, headers: Mapping[str, str]) -> None:
-        self._under_way -= 1
-        self._released.append(self._loop.time())
-        self._listen(slot, headers)
-        if status == 429:
-            self._pause(retry_after(headers))
-        self._wake()
-
-    def give_back(self) -> None:
-        self._under_way -= 1
-        self._wake()
-
-    def _listen(self, slot: _Slot, headers: Mapping[str, str]) -> None:
-        """Follow the server, by the newest request's word where answers overtake each other."""
-        said = limit_headers(headers)
-        if said is None or slot.number < self._newest_heard:
-            return
-        self._newest_heard = slot.number
-        if said.max_requests is not None:
-            self._max_requests = min(self._configured.max_requests, said.max_requests)
-        if said.interval is not None:
-            self._interval = max(self._configured.interval, said.interval)
-
-    def _pause(self, asked: float | None) -> None:
+    def release(self, slot: Slot, status: int | None, headers: Mapping[str, str]) -> None:
         now = self._loop.time()
-        self._paused_until = max(self._paused_until, now + (asked or self._interval))
-        if asked is not None and now + asked > self._asked_to_wait_until:
-            self._asked_to_wait_until = now + asked
-            for turn in self._waiting:
-                if turn.max_pause < asked and not turn.slot.done():
-                    turn.slot.set_exception(_too_long(asked))
+        asked_before = self.window.asked_to_wait_until
+        self.window.release(slot, now, status=status, headers=headers)
+        if self._waiting:
+            if self.window.asked_to_wait_until > asked_before:
+                self._dismiss_the_impatient(self.window.asked_to_wait_until - now)
+            self._serve(now)
 
-    def _may_send(self) -> bool:
-        """Tell whether there is a free slot and no pause, having collected the slots that have become free."""
-        now = self._loop.time()
-        while self._released and self._released[0] + self._interval <= now:
-            self._released.popleft()
-        return self._under_way + len(self._released) < self._max_requests and now >= self._paused_until
+    def cancel(self, slot: Slot) -> None:
+        self.window.cancel(slot)
+        if self._waiting:
+            self._serve(self._loop.time())
 
-    def _take(self) -> _Slot:
-        self._under_way += 1
-        return _Slot(self, next(self._numbers))
+    def state(self) -> RateLimitState:
+        window, now = self.window, self._loop.time()
+        pause = window.paused_until - now
+        return RateLimitState(
+            limit=window.limit(now),
+            interval=window.interval,
+            in_use=window.in_use(now),
+            waiting=len(self._waiting),
+            remaining=window.remaining,
+            paused_until=datetime.now(UTC) + timedelta(seconds=pause) if pause > 0 else None,
+            daily_remaining=window.day.remaining(now, under_way=window.under_way),
+        )
 
-    def _wake(self) -> None:
-        """Hand free slots to those who wait, and set the one timer for the next that may go."""
-        while self._waiting and (self._waiting[0].slot.done() or self._may_send()):
-            turn = self._waiting.popleft()
-            if not turn.slot.done():
-                turn.slot.set_result(self._take())
-        if self._timer is not None:
+    def _serve(self, now: float) -> None:
+        """Hand permits to those who wait, as far as there are any, and set the timer for the next."""
+        while self._waiting:
+            used_up_for = self.window.day.used_up_for(now, under_way=self.window.under_way)
+            if used_up_for is None and not self.window.may_send(now):
+                break
+            permit, _ = self._waiting.popitem(last=False)
+            if permit.done():
+                continue  # cancelled in this very turn of the loop
+            if used_up_for is not None:
+                permit.set_exception(_day_used_up(used_up_for))
+            else:
+                permit.set_result(_Permit(self, self.window.take(now)))
+        at = self.window.free_at(now) if self._waiting else None
+        if at is None:
+            at = max(self.window.new_at(now), now + self.window.interval)
+        if at < self._wakes_at:
             self._timer.cancel()
-            self._timer = None
-        if self._waiting and (at := self._next_free()) is not None:
-            self._timer = self._loop.call_at(at, self._wake)
+            self._timer = self._loop.call_at(at, self._tick)
+            self._wakes_at = at
 
-    def _next_free(self) -> float | None:
-        """Say when a slot may be free, or None when each is with a request under way, whose release wakes."""
-        free_at = self._paused_until
-        if self._under_way + len(self._released) >= self._max_requests:
-            if not self._released:
-                return None
-            free_at = max(free_at, self._released[0] + self._interval)
-        return free_at
+    def _tick(self) -> None:
+        now = self._loop.time()
+        if not self._waiting and self.window.new_at(now) <= now:
+            self._forget(now)
+            return
+        self._wakes_at = inf
+        self._serve(now)
+
+    def _dismiss_the_impatient(self, asked: float) -> None:
+        """End the waits of those who cannot wait for as long as the server asks."""
+        for permit, max_pause in list(self._waiting.items()):
+            if max_pause < asked:
+                del self._waiting[permit]
+                if not permit.done():
+                    permit.set_exception(_too_long(asked))
 
 
 def _too_long(asked: float) -> RateLimitError:
     message = f"the server asked this location to wait {asked:.0f} s, which is longer than the retry policy allows"
     return RateLimitError(message, status=429, retry_after=asked)
+
+
+def _day_used_up(seconds: float) -> DailyLimitError:
+    message = f"nothing is left of this location's requests for the day; the next one may be tried in {seconds:.0f} s"
+    return DailyLimitError(message, status=429)

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from html import escape
 from http import HTTPStatus
+from typing import NamedTuple
 from urllib.parse import quote
 
 import orjson
@@ -26,14 +27,23 @@ from ghl_voice_async.errors import (
     UnprocessableEntityError,
 )
 
-__all__ = ["Headers", "LimitHeaders", "Response", "limit_headers", "retry_after", "status_error", "truncation_error"]
+__all__ = [
+    "DailyHeaders",
+    "Headers",
+    "Response",
+    "WindowHeaders",
+    "daily_headers",
+    "retry_after",
+    "status_error",
+    "truncation_error",
+    "window_headers",
+]
 
 _KEPT_TEXT = 2048
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _SECONDS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
-_COUNT = re.compile(r"[0-9]{1,9}")
 _LONGEST_INTERVAL = 24 * 3600 * 1000
-_DAILY_REMAINING = "X-RateLimit-Daily-Remaining"
+_LONGEST_COUNT = 9  # digits
 
 _ERRORS: dict[int, type[StatusError]] = {
     400: BadRequestError,
@@ -116,21 +126,29 @@ def status_error(response: Response, *, secret: str = "") -> StatusError | None:
 def _error_class(status: int, headers: Headers) -> type[StatusError]:
     if status == 429:
         # With nothing left of the day, another try in seconds or minutes cannot succeed.
-        return DailyLimitError if headers.get(_DAILY_REMAINING, "").strip() == "0" else RateLimitError
+        said = daily_headers(headers)
+        return DailyLimitError if said is not None and said.remaining == 0 else RateLimitError
     return _ERRORS.get(status, ServerError if status >= 500 else StatusError)
 
 
-@frozen
-class LimitHeaders:
+class WindowHeaders(NamedTuple):
     """The window that the server says it keeps. What it did not say is None."""
 
     max_requests: int | None
     interval: float | None
     """Seconds."""
+    remaining: int | None
 
 
-def limit_headers(headers: Mapping[str, str]) -> LimitHeaders | None:
-    """Read `X-RateLimit-Max` and `-Interval-Milliseconds`, or None where any of the limit's headers makes no sense.
+class DailyHeaders(NamedTuple):
+    """The day that the server says it keeps."""
+
+    limit: int | None
+    remaining: int
+
+
+def window_headers(headers: Mapping[str, str]) -> WindowHeaders | None:
+    """Read `X-RateLimit-Max`, `-Interval-Milliseconds` and `-Remaining`, or None where any makes no sense.
 
     They make none with a limit or an interval of zero, an interval of more than a day, and more requests
     remaining than there are.
@@ -145,15 +163,32 @@ def limit_headers(headers: Mapping[str, str]) -> LimitHeaders | None:
         return None
     if max_requests is not None and (remaining or 0) > max_requests:
         return None
-    return LimitHeaders(max_requests, None if interval is None else interval / 1000)
+    return WindowHeaders(max_requests, None if interval is None else interval / 1000, remaining)
+
+
+def daily_headers(headers: Mapping[str, str]) -> DailyHeaders | None:
+    """Read `X-RateLimit-Daily-Remaining` and `X-RateLimit-Limit-Daily`, or None where they make no sense.
+
+    They make none without the first, and with more requests remaining than there are in a day.
+    """
+    try:
+        limit = _count(headers.get("X-RateLimit-Limit-Daily"))
+        remaining = _count(headers.get("X-RateLimit-Daily-Remaining"))
+    except ValueError:
+        return None
+    if remaining is None or (limit is not None and remaining > limit):
+        return None
+    return DailyHeaders(limit, remaining)
 
 
 def _count(value: str | None) -> int | None:
     if value is None:
         return None
-    if not _COUNT.fullmatch(value.strip(" \t")):
+    digits = value.strip(" \t")
+    # The letters of other scripts that are digits, too, are none in a header.
+    if not (digits.isascii() and digits.isdigit() and len(digits) <= _LONGEST_COUNT):
         raise ValueError(value)
-    return int(value)
+    return int(digits)
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
