@@ -266,7 +266,7 @@ class _Queue:
             interval=window.interval,
             in_use=window.in_use(now),
             waiting=len(self._waiting),
-            remaining=window.remaining,
+            remaining=window.budget.remaining,
             paused_until=datetime.now(UTC) + timedelta(seconds=pause) if pause > 0 else None,
             daily_remaining=window.day.remaining(now, under_way=window.under_way),
         )

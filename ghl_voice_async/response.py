@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from html import escape
 from http import HTTPStatus
 from typing import NamedTuple
@@ -154,16 +155,14 @@ def window_headers(headers: Mapping[str, str]) -> WindowHeaders | None:
     remaining than there are.
     """
     try:
-        max_requests = _count(headers.get("X-RateLimit-Max"))
-        interval = _count(headers.get("X-RateLimit-Interval-Milliseconds"))
+        max_requests = _limit(headers.get("X-RateLimit-Max"))
+        interval = _interval(headers.get("X-RateLimit-Interval-Milliseconds"))
         remaining = _count(headers.get("X-RateLimit-Remaining"))
     except ValueError:
         return None
-    if max_requests == 0 or interval == 0 or (interval or 0) > _LONGEST_INTERVAL:
+    if max_requests is not None and remaining is not None and remaining > max_requests:
         return None
-    if max_requests is not None and (remaining or 0) > max_requests:
-        return None
-    return WindowHeaders(max_requests, None if interval is None else interval / 1000, remaining)
+    return WindowHeaders(max_requests, interval, remaining)
 
 
 def daily_headers(headers: Mapping[str, str]) -> DailyHeaders | None:
@@ -172,13 +171,31 @@ def daily_headers(headers: Mapping[str, str]) -> DailyHeaders | None:
     They make none without the first, and with more requests remaining than there are in a day.
     """
     try:
-        limit = _count(headers.get("X-RateLimit-Limit-Daily"))
+        limit = _limit(headers.get("X-RateLimit-Limit-Daily"))
         remaining = _count(headers.get("X-RateLimit-Daily-Remaining"))
     except ValueError:
         return None
     if remaining is None or (limit is not None and remaining > limit):
         return None
     return DailyHeaders(limit, remaining)
+
+
+@lru_cache  # one answer says what the one before it said
+def _limit(value: str | None) -> int | None:
+    limit = _count(value)
+    if limit == 0:
+        raise ValueError(value)
+    return limit
+
+
+@lru_cache
+def _interval(value: str | None) -> float | None:
+    milliseconds = _limit(value)
+    if milliseconds is None:
+        return None
+    if milliseconds > _LONGEST_INTERVAL:
+        raise ValueError(value)
+    return milliseconds / 1000
 
 
 def _count(value: str | None) -> int | None:

@@ -11,9 +11,10 @@ from collections import deque
 from math import inf
 from typing import TYPE_CHECKING, Final
 
-from attrs import define, frozen
+from attrs import define
 
 from ghl_voice_async.response import daily_headers, retry_after, window_headers
+from ghl_voice_async.shared_budget import SharedBudget
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,29 +38,6 @@ class Slot:
     """Whether it looks if the day has turned."""
 
 
-@frozen
-class _Seen:
-    at: float
-    count: int
-
-
-class _Others:
-    """Requests that others sent on the same budget, at their highest over some time."""
-
-    def __init__(self) -> None:
-        self._seen: deque[_Seen] = deque()  # later ones are lower, or they would be the highest
-
-    def saw(self, count: int, now: float) -> None:
-        while self._seen and self._seen[-1].count <= count:
-            self._seen.pop()
-        self._seen.append(_Seen(now, count))
-
-    def most(self, since: float) -> int:
-        while self._seen and self._seen[0].at < since:
-            self._seen.popleft()
-        return self._seen[0].count if self._seen else 0
-
-
 class Window:
     """The slots of one location. Times are seconds on one monotonic clock, whose steps are `resolution` long.
 
@@ -74,13 +52,10 @@ class Window:
         self._resolution = resolution
         self.day = day
         self.interval = interval
-        self._server_max = max_requests
-        self.remaining: int | None = None
-        """What the server last said."""
+        self.budget = SharedBudget(max_requests)
         self.under_way = 0
         self._released: deque[float] = deque()  # when each slot that is not free yet was released, in order
         self._last_release = -inf
-        self._others = _Others()
         self.paused_until = -inf
         self.asked_to_wait_until = -inf
         """The end of the longest `Retry-After`, which is a pause, too."""
@@ -103,7 +78,7 @@ class Window:
             return self.paused_until
         if too_many >= len(self._released):
             return None
-        return max(self.paused_until, self._released[too_many] + self.interval + self._resolution)
+        return max(self.paused_until, self._released[too_many] + self._hold())
 
     def take(self, now: float) -> Slot:
         """Take a slot, having asked whether a request may be sent."""
@@ -119,38 +94,44 @@ class Window:
         self._released.append(now)
         self._last_release = now
         self.day.spend(now)
-        self._heed(slot, now, headers)
+        if headers:
+            self._heed(slot, now, headers)
         if status == 429:
-            self._pause(now, retry_after(headers))
-        else:
+            self._pause(slot, now, retry_after(headers))
+        elif self._credit is not None:
             self._speed_up(slot, 1 if status is None else 2)
 
     def cancel(self, slot: Slot) -> None:
         """Give back a slot whose request was not sent."""
         self.under_way -= 1
-        self._speed_up(slot, 1)
+        if self._credit is not None:
+            self._speed_up(slot, 1)
         if slot.is_probe:
             self.day.probe_again()
 
     def limit(self, now: float) -> int:
         """Return how many slots there are: what we were given, and what others leave of what the server allows."""
-        others = self._others.most(now - 2 * self.interval)
-        return max(1, min(self._configured_max, self._server_max - others))
+        return min(self._configured_max, self.budget.room(now, self.interval))
 
     def in_use(self, now: float) -> int:
         """Count the slots that are not free."""
-        since = now - self.interval - self._resolution
-        while self._released and self._released[0] <= since:
-            self._released.popleft()
+        if self._released:
+            hold = self._hold()
+            while self._released and self._released[0] + hold <= now:
+                self._released.popleft()
         return self.under_way + len(self._released)
 
     def new_at(self, now: float) -> float:
         """Return when there will be nothing to remember of this window, as far as is known by now."""
         if self.under_way:
             return now + self.interval
-        is_lower = self._server_max < self._configured_max or self.interval > self._configured_interval
-        idle = _REMEMBERED if is_lower else 2 * self.interval + self._resolution
+        is_lower = self.budget.max_requests < self._configured_max or self.interval > self._configured_interval
+        idle = _REMEMBERED if is_lower else 2 * self._hold()
         return max(self._last_release + idle, self.paused_until)
+
+    def _hold(self) -> float:
+        """Return for how long a slot stays in use after its release."""
+        return self.interval + self._resolution
 
     def _awaits_answer(self) -> bool:
         """Tell whether what is under way has to be answered first: to find the pace again, or as the day's last."""
@@ -170,19 +151,19 @@ class Window:
             # At the most, the server has counted for us what was under way or answered less than a window before
             # this request, and what went since: more than that is others'.
             ours = slot.held + self._sent - slot.number
-            others = said.max_requests - said.remaining - ours
-            if others > 0:
-                self._others.saw(others, now)
+            self.budget.observe(said.max_requests - said.remaining - ours, now)
         if slot.number > self._newest_heard:
             self._newest_heard = slot.number
             if said.max_requests is not None:
-                self._server_max = said.max_requests
+                self.budget.max_requests = said.max_requests
             if said.interval is not None:
                 self.interval = max(self._configured_interval, said.interval)
             if said.remaining is not None:
-                self.remaining = said.remaining
+                self.budget.remaining = said.remaining
 
-    def _pause(self, now: float, asked: float | None) -> None:
+    def _pause(self, slot: Slot, now: float, asked: float | None) -> None:
+        if slot.number > self._sent_before_pause:
+            self.budget.refuse(self.in_use(now), now, self.interval)
         self.paused_until = max(self.paused_until, now + (asked or self.interval))
         if asked is not None:
             self.asked_to_wait_until = max(self.asked_to_wait_until, now + asked)
@@ -190,7 +171,7 @@ class Window:
         self._sent_before_pause = self._sent
 
     def _speed_up(self, slot: Slot, credit: int) -> None:
-        if self._credit is not None and slot.number > self._sent_before_pause:
-            self._credit += credit
+        if slot.number > self._sent_before_pause:
+            self._credit = (self._credit or 0) + credit
             if self._credit >= self._configured_max:
                 self._credit = None

@@ -12,13 +12,15 @@ from multidict import CIMultiDict
 
 import ghl_voice_async as ghl
 from ghl_voice_async.response import (
+    DailyHeaders,
     Headers,
-    LimitHeaders,
     Response,
-    limit_headers,
+    WindowHeaders,
+    daily_headers,
     retry_after,
     status_error,
     truncation_error,
+    window_headers,
 )
 
 if TYPE_CHECKING:
@@ -159,12 +161,14 @@ def test_promise_14_a_success_of_no_stated_length_that_does_not_parse_counts_as_
 @pytest.mark.parametrize(
     ("headers", "said"),
     [
-        ({}, (None, None)),
-        ({"X-RateLimit-Max": "100"}, (100, None)),
-        ({"X-RateLimit-Interval-Milliseconds": "10000"}, (None, 10.0)),
+        ({}, (None, None, None)),
+        ({"X-RateLimit-Max": "100"}, (100, None, None)),
+        ({"X-RateLimit-Interval-Milliseconds": "10000"}, (None, 10.0, None)),
+        ({"X-RateLimit-Interval-Milliseconds": "86400000"}, (None, 86400.0, None)),
+        ({"X-RateLimit-Remaining": "0"}, (None, None, 0)),
         (
             {"x-ratelimit-max": " 7 ", "x-ratelimit-interval-milliseconds": "1500", "x-ratelimit-remaining": "7"},
-            (7, 1.5),
+            (7, 1.5, 7),
         ),
         ({"X-RateLimit-Max": "0"}, None),
         ({"X-RateLimit-Max": "-5"}, None),
@@ -177,10 +181,30 @@ def test_promise_14_a_success_of_no_stated_length_that_does_not_parse_counts_as_
         ({"X-RateLimit-Max": "5", "X-RateLimit-Remaining": ""}, None),
     ],
 )
-def test_promise_11_limit_headers_are_read_where_all_of_them_make_sense(
-    headers: dict[str, str], said: tuple[int | None, float | None] | None
+def test_promise_11_the_windows_headers_are_read_where_all_of_them_make_sense(
+    headers: dict[str, str], said: tuple[int | None, float | None, int | None] | None
 ) -> None:
-    assert limit_headers(Headers(headers)) == (None if said is None else LimitHeaders(*said))
+    assert window_headers(Headers(headers)) == (None if said is None else WindowHeaders(*said))
+
+
+@pytest.mark.parametrize(
+    ("headers", "said"),
+    [
+        ({}, None),
+        ({"X-RateLimit-Limit-Daily": "200000"}, None),
+        ({"X-RateLimit-Daily-Remaining": "0"}, (None, 0)),
+        ({"x-ratelimit-daily-remaining": " 5 ", "x-ratelimit-limit-daily": "5"}, (5, 5)),
+        ({"X-RateLimit-Daily-Remaining": "6", "X-RateLimit-Limit-Daily": "5"}, None),
+        ({"X-RateLimit-Daily-Remaining": "0", "X-RateLimit-Limit-Daily": "0"}, None),
+        ({"X-RateLimit-Daily-Remaining": "-1"}, None),
+        ({"X-RateLimit-Daily-Remaining": "1e3"}, None),
+        ({"X-RateLimit-Daily-Remaining": "1" * 10}, None),
+    ],
+)
+def test_promise_11_the_days_headers_are_read_where_both_make_sense(
+    headers: dict[str, str], said: tuple[int | None, int] | None
+) -> None:
+    assert daily_headers(Headers(headers)) == (None if said is None else DailyHeaders(*said))
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,8 @@ class JumpingSelector(selectors.DefaultSelector):
             if not ready:
                 raise AssertionError("nothing is left that could wake the event loop")
             return ready
-        ready = super().select(SOCKETS_GRACE if timeout > 0 else 0)
+        has_sockets = len(self.get_map()) > 1  # more than the one that the loop wakes itself with
+        ready = super().select(SOCKETS_GRACE if timeout > 0 and has_sockets else 0)
         if not ready and timeout > 0:
             self.now += max(timeout, SMALLEST_STEP)
         return ready

@@ -66,9 +66,9 @@ async def check_clean(client: VoiceAIClient) -> None:
         assert transport._places._value == min([transport._max_connections, *limits])
         assert not connector._acquired
     if isinstance(session.rate_limiter, WindowRateLimiter):
-        for window in session.rate_limiter._windows.values():
-            assert window._under_way == 0
-            assert all(turn.slot.done() for turn in window._waiting)
+        for queue in session.rate_limiter._queues.values():
+            assert queue.window.under_way == 0
+            assert not queue._waiting
     assert left_tasks() == []
     gc.collect(1)  # so that exceptions never retrieved and sockets never closed speak up within the test
 

@@ -6,7 +6,7 @@ import asyncio
 import json
 import random
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from aiohttp import hdrs, web
 from attrs import define
@@ -14,11 +14,13 @@ from attrs import define
 from ghl_voice_async.testing.call_logs import call_id_at, is_call_id, make_call_log
 from ghl_voice_async.testing.faults import Fault
 from ghl_voice_async.testing.seen import Seen, SeenRequest
-from ghl_voice_async.testing.window import SlidingWindow
+from ghl_voice_async.testing.window import FixedWindow, LocationLimits, SlidingWindow
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Self
+
+    from ghl_voice_async.testing.window import Window
 
 
 __all__ = ["VoiceAIServer"]
@@ -47,8 +49,11 @@ class VoiceAIServer:
     following from `seed`, so that two servers with one seed hold the same. It checks the token, the version
     and the ids, and answers 400, 401, 404 and 422 as HighLevel does.
 
-    Each location may send `max_requests` in any `interval` seconds, and `daily` in all; what goes beyond is
-    answered 429. `max_requests=None` switches the limits off, and their headers with them.
+    Each location may send `max_requests` in any `interval` seconds, and `daily` in all until `start_new_day`; what
+    goes beyond is answered 429. With `window="fixed"` it is not any, but each `interval` counted from
+    `window_start`, in seconds after the server's start. `limit_headers=False` leaves HighLevel's headers out, and
+    `retry_after=True` puts a `Retry-After` into each 429 that a window with no room left is the reason of.
+    `max_requests=None` switches the limits off, and all this with them.
 
     `faults` maps faults to rates from 0 to 1, at which random requests meet them. `fail` sets faults for the
     next requests. `seen` counts what happened.
@@ -65,6 +70,10 @@ class VoiceAIServer:
         max_requests: int | None = 100,
         interval: float = 10.0,
         daily: int = 200_000,
+        window: Literal["sliding", "fixed"] = "sliding",
+        window_start: float = 0.0,
+        limit_headers: bool = True,
+        retry_after: bool = False,
         faults: Mapping[Fault, float] | None = None,
         port: int = 0,
     ) -> None:
@@ -72,6 +81,8 @@ class VoiceAIServer:
             raise ValueError("max_requests must be at least 1, or None")
         if interval <= 0 or daily < 1:
             raise ValueError("interval must be above 0, and daily at least 1")
+        if window not in {"sliding", "fixed"}:
+            raise ValueError(f"window must be 'sliding' or 'fixed', not {window!r}")
         self._rates = {_fault(fault): rate for fault, rate in (faults or {}).items()}
         if any(not 0 <= rate <= 1 for rate in self._rates.values()) or sum(self._rates.values()) > 1 + 1e-9:
             raise ValueError("rates of faults are from 0 to 1, and not more than 1 together")
@@ -83,8 +94,15 @@ class VoiceAIServer:
         """A location to use where any will do; the server answers for every location."""
         self.seen = Seen()
         """What arrived, and what was answered."""
-        self._limits = None if max_requests is None else (max_requests, interval, daily)
-        self._windows: dict[str, SlidingWindow] = {}
+        self._max_requests = max_requests
+        self._interval = interval
+        self._daily = daily
+        self._window_kind = window
+        self._window_start = window_start
+        self._says_limits = limit_headers
+        self._says_when = retry_after
+        self._started_at = 0.0
+        self._limits: dict[str, LocationLimits] = {}
         self._ordered: list[_Ordered] = []
         self._added: dict[tuple[str, str], dict[str, Any]] = {}
         self._dice = random.Random(seed)  # noqa: S311  # made-up faults
@@ -129,8 +147,14 @@ class VoiceAIServer:
             raise ValueError(f"times must be a whole number of at least 1, not {times!r}")
         self._ordered.append(_Ordered(_fault(fault), times, call_id, location_id))
 
+    def start_new_day(self) -> None:
+        """Give every location its requests of the day anew."""
+        for limits in self._limits.values():
+            limits.admitted_today = 0
+
     async def start(self) -> None:
         """Start to listen."""
+        self._started_at = asyncio.get_running_loop().time()
         app = web.Application()
         app.router.add_get("/voice-ai/dashboard/call-logs/{call_id}", self._handle)
         runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=0.1)
@@ -175,12 +199,17 @@ class VoiceAIServer:
         if seen.headers.get(hdrs.AUTHORIZATION) != f"Bearer {self.token}":
             return _refusal(401, "Invalid token: access token is invalid", error="Unauthorized")
         headers: dict[str, str] = {}
-        if self._limits is not None:
-            window = self._windows.setdefault(seen.location_id, SlidingWindow(*self._limits))
-            admitted = window.admit(asyncio.get_running_loop().time())
-            headers = window.headers()
+        limits = self._limits_of(seen.location_id)
+        if limits is not None:
+            now = asyncio.get_running_loop().time()
+            admitted = limits.admit(now)
+            if self._says_limits:
+                headers = limits.headers(now)
             if not admitted:
                 self.seen.refused += 1
+                seconds = limits.retry_after(now) if self._says_when else None
+                if seconds is not None:
+                    headers["Retry-After"] = str(seconds)
                 return _refusal(429, "Too Many Requests", headers=headers)
         if seen.headers.get("Version") not in _VERSIONS:
             return _refusal(400, "version header is invalid", headers=headers)
@@ -194,6 +223,18 @@ class VoiceAIServer:
         except KeyError:
             return _refusal(404, "Call log not found", error="Not Found", headers=headers)
         return web.Response(body=json.dumps(call_log).encode(), content_type="application/json", headers=headers)
+
+    def _limits_of(self, location_id: str) -> LocationLimits | None:
+        if self._max_requests is None:
+            return None
+        limits = self._limits.get(location_id)
+        if limits is None:
+            if self._window_kind == "sliding":
+                window: Window = SlidingWindow(self._max_requests, self._interval)
+            else:
+                window = FixedWindow(self._max_requests, self._interval, self._started_at + self._window_start)
+            limits = self._limits[location_id] = LocationLimits(window, self._daily)
+        return limits
 
     def _fault_for(self, seen: SeenRequest) -> Fault | None:
         for ordered in self._ordered:

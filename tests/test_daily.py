@@ -1,0 +1,134 @@
+from __future__ import annotations
+
+from bisect import bisect_right
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ghl_voice_async.daily import PROBE_INTERVAL, DailyBudget
+from ghl_voice_async.response import DailyHeaders
+
+HOUR = 3600.0
+DAY = 24 * HOUR
+
+
+def sent(day: DailyBudget, now: float, times: int = 1) -> None:
+    for _ in range(times):
+        assert day.used_up_for(now, under_way=0) is None
+        assert not day.take(now)
+        day.spend(now)
+
+
+def test_what_the_caller_allows_for_a_day_is_counted_where_the_server_does_not() -> None:
+    day = DailyBudget(3)
+    sent(day, 100.0, times=3)
+    assert day.used_up_for(100.0, under_way=0) == pytest.approx(DAY + 900.0)
+    assert day.remaining(100.0, under_way=0) == 0
+
+
+def test_requests_under_way_are_of_the_day_too() -> None:
+    day = DailyBudget(3)
+    sent(day, 0.0)
+    assert day.used_up_for(0.0, under_way=1) is None
+    assert day.remaining(0.0, under_way=1) == 1
+    assert day.used_up_for(0.0, under_way=2) is not None
+    assert DailyBudget(2).used_up_for(0.0, under_way=2) == DAY
+
+
+def test_requests_come_back_a_day_after_the_quarter_of_an_hour_in_which_they_ended() -> None:
+    day = DailyBudget(3)
+    sent(day, 0.0, times=2)
+    sent(day, 2 * HOUR)
+    assert day.used_up_for(DAY, under_way=0) == 900.0
+    sent(day, DAY + 900.0, times=2)
+    assert day.used_up_for(DAY + 900.0, under_way=0) == 2 * HOUR
+    sent(day, DAY + 2 * HOUR + 900.0)
+
+
+@given(st.lists(st.floats(0, 5 * HOUR), max_size=200), st.integers(1, 20))
+def test_no_24_hours_wherever_they_begin_hold_more_than_the_caller_allows(gaps: list[float], limit: int) -> None:
+    day = DailyBudget(limit)
+    now, moments = 0.0, []
+    for gap in gaps:
+        now += gap
+        if day.used_up_for(now, under_way=0) is None:
+            sent(day, now)
+            moments.append(now)
+    for index, moment in enumerate(moments):
+        assert bisect_right(moments, moment + DAY) - index <= limit
+
+
+def test_the_servers_count_stands_where_it_allows_no_more_than_the_caller_does() -> None:
+    day = DailyBudget(3)
+    sent(day, 0.0, times=2)
+    day.hear(DailyHeaders(3, 900), 0.0)
+    sent(day, 0.0, times=5)
+    assert day.remaining(0.0, under_way=0) == 900
+
+
+def test_the_callers_count_stands_beside_a_server_that_allows_more() -> None:
+    day = DailyBudget(3)
+    day.hear(DailyHeaders(200_000, 2), 0.0)
+    assert day.remaining(0.0, under_way=0) == 2
+    sent(day, 0.0, times=3)
+    assert day.used_up_for(0.0, under_way=0) is not None
+    assert day.remaining(0.0, under_way=0) == 0
+
+
+def test_promise_33_when_nothing_remains_one_request_each_quarter_of_an_hour_looks() -> None:
+    day = DailyBudget(200_000)
+    day.hear(DailyHeaders(200_000, 0), 50.0)
+    assert day.used_up_for(50.0, under_way=0) == PROBE_INTERVAL == 900.0
+    assert day.used_up_for(949.0, under_way=0) == 1.0
+    for moment in (950.0, 1900.0):
+        assert day.used_up_for(moment, under_way=0) is None
+        assert day.take(moment)
+        assert day.used_up_for(moment, under_way=1) == 900.0
+        day.spend(moment)
+        day.hear(DailyHeaders(200_000, 0), moment + 1)  # which does not put off the next look
+        assert day.used_up_for(moment + 1, under_way=0) == 899.0
+
+
+def test_promise_33_the_day_has_turned_when_the_server_says_so() -> None:
+    day = DailyBudget(200_000)
+    day.hear(DailyHeaders(200_000, 0), 0.0)
+    day.hear(DailyHeaders(200_000, 199_999), 1.0)
+    assert day.used_up_for(1.0, under_way=0) is None
+    assert not day.take(1.0)
+
+
+def test_promise_33_a_look_that_never_went_is_left_to_the_next() -> None:
+    day = DailyBudget(200_000)
+    day.hear(DailyHeaders(200_000, 0), 0.0)
+    assert day.take(900.0)
+    day.probe_again()
+    assert day.used_up_for(901.0, under_way=0) is None
+    assert day.take(901.0)
+
+
+@pytest.mark.parametrize(
+    ("remaining", "unheard", "may_run_out"),
+    [(None, 10**6, False), (3, 2, False), (3, 3, True), (3, 4, True), (0, 5, False)],
+)
+def test_what_remains_is_not_overspent_while_answers_are_on_their_way(
+    remaining: int | None, unheard: int, *, may_run_out: bool
+) -> None:
+    day = DailyBudget(200_000)
+    if remaining is not None:
+        day.hear(DailyHeaders(None, remaining), 0.0)
+    assert day.may_run_out(unheard) is may_run_out
+
+
+def test_a_day_is_as_new_when_there_is_nothing_to_remember_of_it() -> None:
+    day = DailyBudget(3)
+    assert day.is_as_new(0.0)
+    sent(day, 0.0)
+    assert not day.is_as_new(DAY)
+    assert day.is_as_new(DAY + 900.0)
+    sent(day, 0.0)
+    day.hear(DailyHeaders(3, 2), 0.0)  # the server counts
+    assert day.is_as_new(0.0)
+    day.hear(DailyHeaders(3, 0), 0.0)
+    assert not day.is_as_new(DAY)
+    assert day.is_as_new(DAY + PROBE_INTERVAL)
