@@ -32,6 +32,11 @@ def take(of: Window, now: float, count: int) -> list[Slot]:
     return slots
 
 
+def take_one(of: Window, now: float) -> Slot:
+    (slot,) = take(of, now, 1)
+    return slot
+
+
 def may_send(of: Window, now: float) -> int:
     """Count the requests that may be sent now, and give them back unsent."""
     slots = []
@@ -44,7 +49,7 @@ def may_send(of: Window, now: float) -> int:
 
 def test_a_slot_is_free_one_interval_after_its_answer_and_one_step_of_the_clock() -> None:
     of = window(1)
-    (slot,) = take(of, 0.0, 1)
+    slot = take_one(of, 0.0)
     assert of.free_at(5.0) is None
     of.release(slot, 5.0, status=200, headers={})
     assert of.free_at(5.0) == 15.25
@@ -54,13 +59,13 @@ def test_a_slot_is_free_one_interval_after_its_answer_and_one_step_of_the_clock(
 
 def test_a_request_without_an_answer_spends_its_slot_too() -> None:
     of = window(1)
-    of.release(*take(of, 0.0, 1), 5.0, status=None, headers={})
+    of.release(take_one(of, 0.0), 5.0, status=None, headers={})
     assert not of.may_send(15.0)
 
 
 def test_a_slot_given_back_unsent_is_free_at_once() -> None:
     of = window(1)
-    of.cancel(*take(of, 0.0, 1))
+    of.cancel(take_one(of, 0.0))
     assert of.may_send(0.0)
 
 
@@ -101,7 +106,7 @@ def test_promise_34_what_the_server_counts_beyond_our_own_is_others() -> None:
 
 def test_promise_34_what_went_since_may_be_what_the_server_counts() -> None:
     of = window(100)
-    (first,) = take(of, 0.0, 1)
+    first = take_one(of, 0.0)
     take(of, 0.0, 9)  # which may have overtaken the first
     of.release(first, 1.0, status=200, headers=limits(100, 90))
     assert of.limit(1.0) == 100
@@ -111,7 +116,7 @@ def test_promise_34_what_was_answered_less_than_a_window_before_is_no_others() -
     of = window(100)
     for slot in take(of, 0.0, 10):
         of.release(slot, 1.0, status=200, headers={})
-    (late,) = take(of, 11.0, 1)
+    late = take_one(of, 11.0)
     of.release(late, 15.0, status=200, headers=limits(100, 89))  # by now, the ten are free
     assert of.limit(15.0) == 100
 
@@ -119,7 +124,7 @@ def test_promise_34_what_was_answered_less_than_a_window_before_is_no_others() -
 def test_a_pause_is_as_long_as_the_retry_after_or_one_interval() -> None:
     for headers, end in (({"Retry-After": "4"}, 5.0), ({}, 11.0)):
         of = window(3)
-        of.release(*take(of, 0.0, 1), 1.0, status=429, headers=headers)
+        of.release(take_one(of, 0.0), 1.0, status=429, headers=headers)
         assert of.free_at(1.0) == end
         assert may_send(of, end - 0.1) == 0
         assert may_send(of, end) == 1
@@ -127,7 +132,7 @@ def test_a_pause_is_as_long_as_the_retry_after_or_one_interval() -> None:
 
 def test_after_a_pause_two_go_for_each_answer_until_all_may() -> None:
     of = window(100)
-    of.release(*take(of, 0.0, 1), 0.0, status=429, headers={})
+    of.release(take_one(of, 0.0), 0.0, status=429, headers={})
     now, counts = 11.0, []
     under_way = take(of, now, may_send(of, now))
     while len(under_way) < 64:
@@ -146,8 +151,8 @@ def test_after_a_pause_two_go_for_each_answer_until_all_may() -> None:
 @pytest.mark.parametrize("status", [None, 429])
 def test_after_a_pause_the_next_may_go_when_the_first_ended_without_an_answer(status: int | None) -> None:
     of = window(100)
-    of.release(*take(of, 0.0, 1), 0.0, status=429, headers={})
-    of.release(*take(of, 11.0, 1), 12.0, status=status, headers={})
+    of.release(take_one(of, 0.0), 0.0, status=429, headers={})
+    of.release(take_one(of, 11.0), 12.0, status=status, headers={})
     assert may_send(of, 30.0) == 1
 
 
@@ -162,8 +167,8 @@ def test_answers_from_before_a_pause_do_not_make_the_pace() -> None:
 
 def test_a_slot_given_back_while_the_pace_is_found_again_is_left_to_the_next() -> None:
     of = window(100)
-    of.release(*take(of, 0.0, 1), 0.0, status=429, headers={})
-    of.cancel(*take(of, 11.0, 1))
+    of.release(take_one(of, 0.0), 0.0, status=429, headers={})
+    of.cancel(take_one(of, 11.0))
     assert may_send(of, 11.0) == 1
 
 
@@ -176,7 +181,7 @@ def test_a_burst_of_429s_counts_once() -> None:
 
 def test_promise_33_the_last_requests_of_the_day_are_not_overspent() -> None:
     of = window(100)
-    of.release(*take(of, 0.0, 1), 0.0, status=200, headers={"X-RateLimit-Daily-Remaining": "3"})
+    of.release(take_one(of, 0.0), 0.0, status=200, headers={"X-RateLimit-Daily-Remaining": "3"})
     take(of, 1.0, 3)
     assert not of.may_send(1.0)
     assert of.free_at(1.0) is None
@@ -184,8 +189,8 @@ def test_promise_33_the_last_requests_of_the_day_are_not_overspent() -> None:
 
 def test_promise_33_when_none_of_the_last_was_sent_the_next_may_go() -> None:
     of = window(100)
-    of.release(*take(of, 0.0, 1), 0.0, status=200, headers={"X-RateLimit-Daily-Remaining": "1"})
-    of.cancel(*take(of, 1.0, 1))
+    of.release(take_one(of, 0.0), 0.0, status=200, headers={"X-RateLimit-Daily-Remaining": "1"})
+    of.cancel(take_one(of, 1.0))
     assert of.may_send(1.0)
 
 
@@ -201,15 +206,15 @@ def test_promise_33_the_newest_word_on_the_day_counts() -> None:
 def test_promise_33_a_look_that_was_not_sent_is_left_to_the_next() -> None:
     day = DailyBudget(200_000)
     of = window(5, day=day)
-    of.release(*take(of, 0.0, 1), 0.0, status=200, headers={"X-RateLimit-Daily-Remaining": "0"})
-    of.cancel(*take(of, 900.0, 1))
+    of.release(take_one(of, 0.0), 0.0, status=200, headers={"X-RateLimit-Daily-Remaining": "0"})
+    of.cancel(take_one(of, 900.0))
     assert day.used_up_for(901.0, under_way=0) is None
 
 
 def test_there_is_nothing_to_remember_two_windows_after_the_last_answer() -> None:
     of = window()
     assert of.new_at(0.0) <= 0.0
-    (slot,) = take(of, 0.0, 1)
+    slot = take_one(of, 0.0)
     assert of.new_at(5.0) == 15.0  # as far as is known
     of.release(slot, 7.0, status=200, headers={})
     assert of.new_at(7.0) == 7.0 + 2 * (W + TICK)
@@ -217,12 +222,12 @@ def test_there_is_nothing_to_remember_two_windows_after_the_last_answer() -> Non
 
 def test_a_pause_is_remembered() -> None:
     of = window()
-    of.release(*take(of, 0.0, 1), 0.0, status=429, headers={"Retry-After": "3600"})
+    of.release(take_one(of, 0.0), 0.0, status=429, headers={"Retry-After": "3600"})
     assert of.new_at(1.0) == 3600.0
 
 
 @pytest.mark.parametrize("headers", [limits(2, 1), limits(3, 1, 20_000)])
 def test_a_lower_limit_of_the_servers_is_remembered_for_a_day(headers: dict[str, str]) -> None:
     of = window(3)
-    of.release(*take(of, 0.0, 1), 5.0, status=200, headers=headers)
+    of.release(take_one(of, 0.0), 5.0, status=200, headers=headers)
     assert of.new_at(5.0) == 5.0 + 24 * 3600
