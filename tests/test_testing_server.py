@@ -116,6 +116,51 @@ async def test_a_used_up_day_is_a_429_with_nothing_remaining() -> None:
     assert (status, headers["X-RateLimit-Daily-Remaining"]) == (429, "0")
 
 
+async def test_a_new_day_begins_for_every_location() -> None:
+    async with VoiceAIServer(daily=1) as server:
+        for location in (server.location_id, "elsewhere"):
+            assert (await ask(server, location_id=location))[0] == 200
+            assert (await ask(server, location_id=location))[0] == 429
+        server.start_new_day()
+        for location in (server.location_id, "elsewhere"):
+            assert (await ask(server, location_id=location))[0] == 200
+
+
+@virtual_time
+async def test_a_fixed_window_begins_where_it_is_told_to() -> None:
+    async with VoiceAIServer(max_requests=1, interval=10.0, window="fixed", window_start=4.0) as server:
+        statuses = []
+        for _ in range(4):
+            statuses += [(await ask(server))[0]]
+            await sleep(3.5)  # 0, 3.5, 7, 10.5: the second window has begun at 4
+    assert statuses == [200, 429, 200, 429]
+
+
+async def test_the_limits_headers_can_be_left_out() -> None:
+    async with VoiceAIServer(max_requests=1, limit_headers=False) as server:
+        answers = [await ask(server) for _ in range(2)]
+    assert [status for status, *_ in answers] == [200, 429]
+    assert all(not {*LIMIT_HEADERS, "Retry-After"} & set(headers) for _, headers, _ in answers)
+
+
+@virtual_time
+async def test_a_429_says_when_there_will_be_room_if_it_is_told_to() -> None:
+    async with VoiceAIServer(max_requests=1, interval=10.0, daily=2, retry_after=True) as server:
+        assert "Retry-After" not in (await ask(server))[1]
+        await sleep(2.5)
+        assert (await ask(server))[1]["Retry-After"] == "8"
+        await sleep(8)
+        assert (await ask(server))[0] == 200
+        status, headers, _ = await ask(server)  # nobody knows when the day will end
+    assert status == 429
+    assert "Retry-After" not in headers
+
+
+def test_a_window_is_one_of_two() -> None:
+    with pytest.raises(ValueError, match="window must be 'sliding' or 'fixed', not 'tumbling'"):
+        VoiceAIServer(window="tumbling")  # type: ignore[arg-type]
+
+
 async def test_without_a_limit_there_are_no_headers_of_one(server: VoiceAIServer) -> None:
     answers = [await ask(server) for _ in range(3)]
     assert all(status == 200 and not LIMIT_HEADERS & set(headers) for status, headers, _ in answers)
