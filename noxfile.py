@@ -82,7 +82,7 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def types(session: nox.Session) -> None:
     """Check the types: mypy on package and tests, pyright on the package."""
-    session.install("-e", WHEEL, *group("types"), *group("tests"))
+    session.install("-e", WHEEL, *group("types"), *group("tests"), *group("benchmarks"))
     session.run("mypy")
     session.run("pyright")
 
@@ -104,7 +104,7 @@ def demo(session: nox.Session) -> None:
 @nox.session
 def benchmarks(session: nox.Session) -> None:
     """Print the tables of tests/benchmarks."""
-    session.install(WHEEL)
+    session.install(WHEEL, *group("benchmarks"))
     for table in sorted(Path("tests/benchmarks").glob("bench_*.py")):
         session.run("python", str(table), *session.posargs)
 
