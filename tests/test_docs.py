@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import ast
 import asyncio
+import inspect
 import re
 import runpy
 import subprocess
 import sys
+import textwrap
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ghl_voice_async import VoiceAIClient
+from ghl_voice_async import CallEvent, LimitEvent, Permit, RateLimiter, RequestEvent, ResponseEvent, VoiceAIClient
 from ghl_voice_async.cli.app import run
 
 if TYPE_CHECKING:
@@ -98,6 +101,24 @@ def test_the_tutorials_errors_are_what_it_prints(capsys: pytest.CaptureFixture[s
 def test_the_metrics_example_prints_what_is_said(capsys: pytest.CaptureFixture[str]) -> None:
     runpy.run_path(str(EXAMPLES / "metrics.py"))
     assert capsys.readouterr().out == (EXAMPLES / "metrics.txt").read_text()
+
+
+def test_the_rate_limits_example_prints_what_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    runpy.run_path(str(EXAMPLES / "rate_limits.py"))
+    assert capsys.readouterr().out == (EXAMPLES / "rate_limits.txt").read_text()
+
+
+async def test_the_limiter_in_the_docstring_of_the_protocol_works(server: VoiceAIServer) -> None:
+    _, _, example = inspect.cleandoc(str(RateLimiter.__doc__)).partition("::\n")
+    names: dict[str, Any] = {"asyncio": asyncio, "Mapping": Mapping, "Permit": Permit}
+    exec(compile(textwrap.dedent(example), "RateLimiter", "exec"), names)  # ours
+    limiter = names["OneAtATime"]()
+    kinds: list[type[CallEvent]] = []
+
+    async with VoiceAIClient(server.token, base_url=server.url, rate_limit=limiter) as client:
+        client.add_hook(lambda event: kinds.append(type(event)))
+        await asyncio.gather(*(client.get_call_log(call_id, server.location_id) for call_id in server.call_ids(5)))
+    assert [kind for kind in kinds if kind is not LimitEvent] == [RequestEvent, ResponseEvent] * 5
 
 
 def test_the_tests_of_the_testing_page_pass(tmp_path: Path) -> None:

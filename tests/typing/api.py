@@ -20,6 +20,7 @@ from ghl_voice_async import (
     RateLimit,
     RateLimiter,
     RateLimitError,
+    RateLimitState,
     ResponseEvent,
     RetryEvent,
     RetryPolicy,
@@ -84,6 +85,10 @@ async def fetch(client: VoiceAIClient) -> CallLog:
     async with client as entered:
         assert_type(entered, VoiceAIClient)
         call = await client.get_call_log("call", "location", deadline=3.0)
+        for state in client.rate_limits.values():
+            assert_type(state, RateLimitState)
+            assert_type(state.paused_until, datetime | None)
+            assert_type(state.daily_remaining, int)
     assert_type(call, CallLog)
     return call
 
