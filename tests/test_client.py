@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from lossless import normal
-from virtual_time import now, virtual_time
+from virtual_time import now, virtual_time, without_debugging
 from watched import client_of
 from wire import CALL, LOCATION, TOKEN, raw_server
 
@@ -49,6 +49,7 @@ async def test_the_token_is_read_from_the_environment(server: VoiceAIServer, mon
 
 
 async def test_a_thousand_calls_share_one_client(server: VoiceAIServer) -> None:
+    without_debugging()
     async with client_of(server) as client:
         ids = server.call_ids(1000)
         calls = await asyncio.gather(*(client.get_call_log(call_id, server.location_id) for call_id in ids))

@@ -6,7 +6,7 @@ from typing import Any
 
 import aiohttp
 import pytest
-from virtual_time import now, run_in_virtual_time, virtual_time
+from virtual_time import now, run_in_virtual_time, virtual_time, without_debugging
 from watched import Counting, WatchedClient, check_clean, client_of
 from wire import CALL, LOCATION, TOKEN
 
@@ -247,6 +247,7 @@ async def test_promise_28_a_task_group_of_a_thousand_calls_can_be_cancelled_twic
         ResetWithinAnswer(): 0.1,
         SlowDrip(): 0.2,
     }
+    without_debugging()
     async with VoiceAIServer(max_requests=None, faults=faults) as server:
         limiter = WindowRateLimiter(RateLimit(max_requests=200, interval=1000.0))
         async with client_of(server, rate_limit=limiter, max_connections=20, retry=RetryPolicy()) as client:

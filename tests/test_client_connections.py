@@ -213,6 +213,7 @@ def test_promise_15_an_attempt_ends_at_its_timeout_with_a_message(fault: Fault) 
 
 @virtual_time
 async def test_promise_16_a_healthy_server_meets_no_timeouts_however_many_calls_wait_for_a_connection() -> None:
+    without_debugging()
     async with VoiceAIServer(max_requests=None, faults={Latency(0.1): 1.0}) as server:
         async with client_of(server, max_connections=10, timeout=1.0) as client:
             started = now()
@@ -228,6 +229,7 @@ async def test_promise_16_a_healthy_server_meets_no_timeouts_however_many_calls_
     ids=repr,
 )
 async def test_promise_17_what_follows_an_answer_harms_none_of_a_thousand_calls(fault: Fault) -> None:
+    without_debugging()
     async with VoiceAIServer(max_requests=None, faults={fault: 1.0}) as server:
         async with client_of(server) as client:
             call_id = server.call_ids(1)[0]

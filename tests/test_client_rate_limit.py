@@ -89,6 +89,7 @@ async def test_promise_30_clients_that_share_a_limiter_share_the_limit() -> None
 
 @virtual_time
 async def test_promise_31_locations_go_at_full_speed_each() -> None:
+    without_debugging()
     async with (
         VoiceAIServer(max_requests=5, interval=10.0) as server,
         client_of(server, rate_limit=RateLimit(max_requests=5, interval=10.0)) as client,
