@@ -104,11 +104,11 @@ class RateLimitState:
     """What a `WindowRateLimiter` knows of one location at one moment."""
 
     limit: int
-    """Requests that this limiter sends in any interval: less than it was given where the server or others ask so."""
+    """Requests that may be sent in any `interval`: less than was given where the server or others leave less."""
     interval: float
-    """Seconds."""
+    """Seconds, as the server last said, or as was given."""
     in_use: int
-    """Requests of the limit that are spent: under way, or answered less than an interval ago."""
+    """Requests of the limit that are spent: under way, or answered less than an `interval` ago."""
     waiting: int
     """Calls that wait for a permit."""
     remaining: int | None
@@ -123,8 +123,8 @@ class WindowRateLimiter:
     """The default limiter: at most `max_requests` of a location arrive in any `interval`, in order of asking.
 
     It may be shared by the clients of one app in one event loop, to which it belongs from its first use. It
-    follows the server where its headers name a smaller limit or a longer interval than `rate_limit` does, and
-    takes less where they show that others send on the same budget. After a 429 the whole location waits for
+    keeps to the server's window, too, where its headers name a smaller limit or another interval, and takes
+    less where they show that others send on the same budget. After a 429 the whole location waits for
     the `Retry-After`, or for one interval where there is none, and then finds its pace again from one request
     on. When nothing remains of the day, one request each 15 minutes goes through to see whether it has turned.
 
@@ -286,7 +286,7 @@ class _Queue:
                 permit.set_result(_Permit(self, self.window.take(now)))
         at = self.window.free_at(now) if self._waiting else None
         if at is None:
-            at = max(self.window.new_at(now), now + self.window.interval)
+            at = self.window.new_at(now)
         if at < self._wakes_at:
             self._timer.cancel()
             self._timer = self._loop.call_at(at, self._tick)

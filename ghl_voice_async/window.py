@@ -17,7 +17,7 @@ from ghl_voice_async.response import daily_headers, retry_after, window_headers
 from ghl_voice_async.shared_budget import SharedBudget
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from ghl_voice_async.daily import DailyBudget
 
@@ -38,24 +38,51 @@ class Slot:
     """Whether it looks if the day has turned."""
 
 
+class _Ended:
+    """When requests ended whose slots are not free yet, in order."""
+
+    def __init__(self, hold: float, moments: Iterable[float] = ()) -> None:
+        self.hold = hold
+        """For how long after its end a request holds its slot."""
+        self._moments = deque(moments)
+
+    def add(self, now: float) -> None:
+        self._moments.append(now)
+
+    def count(self, now: float) -> int:
+        moments = self._moments
+        while moments and moments[0] + self.hold <= now:
+            moments.popleft()
+        return len(moments)
+
+    def free_at(self, index: int) -> float:
+        return self._moments[index] + self.hold
+
+    def with_hold(self, hold: float) -> _Ended:
+        return _Ended(hold, self._moments)
+
+
 class Window:
     """The slots of one location. Times are seconds on one monotonic clock, whose steps are `resolution` long.
 
-    It follows the server's headers, and never goes above `max_requests` in an `interval`. After a 429 it
-    pauses, and then lets one request go, and for each answer that is not another 429 two more, until the
-    slots are the limit again: what the first answers say is known before the rest goes.
+    There are never more than `max_requests` in an `interval`, nor more than the server's headers allow in the
+    interval that they name. After a 429 it pauses, and then lets one request go, and for each answer that is
+    not another 429 two more, until the slots are the limit again: what the first answers say is known before
+    the rest goes.
     """
 
     def __init__(self, *, max_requests: int, interval: float, resolution: float, day: DailyBudget) -> None:
-        self._configured_max = max_requests
-        self._configured_interval = interval
+        self._max_requests = max_requests
+        self._interval = interval
         self._resolution = resolution
         self.day = day
-        self.interval = interval
         self.budget = SharedBudget(max_requests)
+        self.interval = interval
+        """The server's."""
         self.under_way = 0
-        self._released: deque[float] = deque()  # when each slot that is not free yet was released, in order
-        self._last_release = -inf
+        self._ended = _Ended(interval + resolution)
+        self._ended_at_server: _Ended | None = None  # where its interval is another than ours
+        self._last_end = -inf
         self.paused_until = -inf
         self.asked_to_wait_until = -inf
         """The end of the longest `Retry-After`, which is a pause, too."""
@@ -67,18 +94,21 @@ class Window:
 
     def may_send(self, now: float) -> bool:
         """Tell whether a request may be sent."""
-        return self.in_use(now) < self.limit(now) and now >= self.paused_until and not self._awaits_answer()
+        return now >= self.paused_until and self._has_room(now) and not self._awaits_answer()
 
     def free_at(self, now: float) -> float | None:
         """Return when a request may be sent at the earliest, or None when that is known once an answer comes."""
         if self._awaits_answer():
             return None
-        too_many = self.in_use(now) - self.limit(now)
-        if too_many < 0:
-            return self.paused_until
-        if too_many >= len(self._released):
-            return None
-        return max(self.paused_until, self._released[too_many] + self._hold())
+        at = self.paused_until
+        for ended, limit in self._limits(now):
+            count = ended.count(now)
+            too_many = self.under_way + count - limit
+            if too_many >= count:
+                return None
+            if too_many >= 0:
+                at = max(at, ended.free_at(too_many))
+        return at
 
     def take(self, now: float) -> Slot:
         """Take a slot, having asked whether a request may be sent."""
@@ -86,13 +116,15 @@ class Window:
         self._sent += 1
         if self._credit is not None:
             self._credit -= 1
-        return Slot(self._sent, self.under_way + len(self._released), self.day.take(now))
+        return Slot(self._sent, self.in_use(now), self.day.take(now))
 
     def release(self, slot: Slot, now: float, *, status: int | None, headers: Mapping[str, str]) -> None:
         """Take in how a request ended: its status and headers, or None and none where no answer came."""
         self.under_way -= 1
-        self._released.append(now)
-        self._last_release = now
+        self._last_end = now
+        self._ended.add(now)
+        if self._ended_at_server is not None:
+            self._ended_at_server.add(now)
         self.day.spend(now)
         if headers:
             self._heed(slot, now, headers)
@@ -110,28 +142,32 @@ class Window:
             self.day.probe_again()
 
     def limit(self, now: float) -> int:
-        """Return how many slots there are: what we were given, and what others leave of what the server allows."""
-        return min(self._configured_max, self.budget.room(now, self.interval))
+        """Return how many slots there are in the server's interval: what others leave, and what we were given."""
+        room = self.budget.room(now, self.interval)
+        return min(self._max_requests, room) if self._ended_at_server is None else room
 
     def in_use(self, now: float) -> int:
-        """Count the slots that are not free."""
-        if self._released:
-            hold = self._hold()
-            while self._released and self._released[0] + hold <= now:
-                self._released.popleft()
-        return self.under_way + len(self._released)
+        """Count the slots that are not free, in the server's interval."""
+        return self.under_way + (self._ended_at_server or self._ended).count(now)
 
     def new_at(self, now: float) -> float:
         """Return when there will be nothing to remember of this window, as far as is known by now."""
         if self.under_way:
-            return now + self.interval
-        is_lower = self.budget.max_requests < self._configured_max or self.interval > self._configured_interval
-        idle = _REMEMBERED if is_lower else 2 * self._hold()
-        return max(self._last_release + idle, self.paused_until)
+            return now + self._ended.hold
+        is_lower = self.budget.max_requests < self._max_requests or self.interval > self._interval
+        idle = _REMEMBERED if is_lower else 2 * self._ended.hold
+        return max(self._last_end + idle, self.paused_until)
 
-    def _hold(self) -> float:
-        """Return for how long a slot stays in use after its release."""
-        return self.interval + self._resolution
+    def _has_room(self, now: float) -> bool:
+        if self._ended_at_server is None:
+            return self.in_use(now) < self.limit(now)
+        return all(self.under_way + ended.count(now) < limit for ended, limit in self._limits(now))
+
+    def _limits(self, now: float) -> list[tuple[_Ended, int]]:
+        """Return what is counted and its limit: in the one interval, or in ours and in the server's."""
+        if self._ended_at_server is None:
+            return [(self._ended, self.limit(now))]
+        return [(self._ended, self._max_requests), (self._ended_at_server, self.limit(now))]
 
     def _awaits_answer(self) -> bool:
         """Tell whether what is under way has to be answered first: to find the pace again, or as the day's last."""
@@ -157,9 +193,21 @@ class Window:
             if said.max_requests is not None:
                 self.budget.max_requests = said.max_requests
             if said.interval is not None:
-                self.interval = max(self._configured_interval, said.interval)
+                self._measure_by(said.interval)
             if said.remaining is not None:
                 self.budget.remaining = said.remaining
+
+    def _measure_by(self, interval: float) -> None:
+        """Count in the server's interval, and in ours where that is another."""
+        if interval == self.interval:
+            return
+        self.interval = interval
+        if interval == self._interval:
+            self._ended_at_server = None
+        else:
+            known = [self._ended] if self._ended_at_server is None else [self._ended, self._ended_at_server]
+            longest = max(known, key=lambda ended: ended.hold)
+            self._ended_at_server = longest.with_hold(interval + self._resolution)
 
     def _pause(self, slot: Slot, now: float, asked: float | None) -> None:
         if slot.number > self._sent_before_pause:
@@ -173,5 +221,5 @@ class Window:
     def _speed_up(self, slot: Slot, credit: int) -> None:
         if slot.number > self._sent_before_pause:
             self._credit = (self._credit or 0) + credit
-            if self._credit >= self._configured_max:
+            if self._credit >= self._max_requests:
                 self._credit = None

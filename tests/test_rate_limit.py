@@ -5,6 +5,7 @@ import random
 import time
 from collections import Counter
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from typing import Any, Literal, get_args
 from unittest.mock import patch
 
@@ -46,6 +47,8 @@ async def test_the_limit_is_spent_at_once_and_then_waited_for() -> None:
     assert [round(time - sent[0], 3) for time in sent] == [0, 0, 0, 10.5, 10.5, 10.5, 21.0]
 
 
+NUMBERS = count()
+
 Fate = Literal["answered", "unanswered", "cancelled", "unsent"]
 
 
@@ -73,13 +76,22 @@ plans = st.lists(
 )
 
 
-async def carry_out(plan: Plan, limiter: WindowRateLimiter, judge: Judge, sent: list[tuple[float, int]]) -> None:
-    """Send as planned. `sent` gets the arrival of each request, and the limit in force when it had its permit."""
+@define
+class Sent:
+    """A request that arrived: its place in the order of permits, and the limit that was in force for its permit."""
+
+    number: int
+    limit: int
+    arrived: float
+
+
+async def carry_out(plan: Plan, limiter: WindowRateLimiter, judge: Judge, sent: list[Sent]) -> None:
+    """Send as planned, and note in `sent` what arrived."""
     await asyncio.sleep(plan.begin)
     if plan.leaps:
         jump(plan.leaps)
     permit = await limiter.acquire("A")
-    limit = limiter.rate_limits["A"].limit
+    number, limit = next(NUMBERS), limiter.rate_limits["A"].limit
     if plan.fate == "unsent":
         await asyncio.sleep(plan.there)
         permit.cancel()
@@ -87,7 +99,7 @@ async def carry_out(plan: Plan, limiter: WindowRateLimiter, judge: Judge, sent: 
     try:
         await asyncio.sleep(plan.there)
         status, headers = judge.answer()
-        sent.append((now(), limit))
+        sent.append(Sent(number, limit, now()))
         if plan.fate == "cancelled":
             asyncio.get_running_loop().call_later(plan.back / 2, current_task().cancel)
         await asyncio.sleep(plan.back)
@@ -129,27 +141,38 @@ def test_promise_30_a_sole_consumer_is_never_refused(
 
 
 @settings(max_examples=150)
-@given(plans, st.lists(st.tuples(st.floats(0, 100), st.integers(1, 6)), max_size=4))
+@given(
+    plans,
+    st.lists(st.tuples(st.floats(0, 100), st.integers(1, 6)), max_size=4),
+    st.lists(st.tuples(st.floats(0, 100), st.sampled_from([1000, 5000, 10_000, 20_000])), max_size=4),
+)
 def test_promise_12_no_window_holds_more_than_the_limit_that_its_last_request_knew(
-    plans: list[Plan], changes: list[tuple[float, int]]
+    plans: list[Plan], limits: list[tuple[float, int]], intervals: list[tuple[float, int]]
 ) -> None:
     @virtual_time
     async def scenario() -> None:
         without_debugging()
         limiter = WindowRateLimiter(RateLimit(max_requests=4, interval=10.0))
         judge = Judge(SlidingWindow(10**6, 10.0))  # which says what it is told to, and refuses nothing
-        says = judge.limits.headers
+        started = now()
 
-        def headers(moment: float) -> dict[str, str]:
-            newest = max((change for change in changes if change[0] <= moment - 1000), default=(0, 4))
-            return {**says(moment), "X-RateLimit-Max": str(newest[1]), "X-RateLimit-Remaining": "0"}
+        def headers(_: LocationLimits, moment: float) -> dict[str, str]:
+            _, limit = max((change for change in limits if change[0] <= moment - started), default=(0, 4))
+            _, interval = max((change for change in intervals if change[0] <= moment - started), default=(0, 10_000))
+            return {
+                "X-RateLimit-Max": str(limit),
+                "X-RateLimit-Remaining": str(limit),
+                "X-RateLimit-Interval-Milliseconds": str(interval),
+            }
 
-        with patch.object(LocationLimits, "headers", lambda _, moment: headers(moment)):
-            sent: list[tuple[float, int]] = []
+        sent: list[Sent] = []
+        with patch.object(LocationLimits, "headers", headers):
             await asyncio.gather(*(carry_out(plan, limiter, judge, sent) for plan in plans))
-        for arrival, _ in sent:
-            inside = [limit for moment, limit in sent if arrival - 10.0 < moment <= arrival]
-            assert len(inside) <= max(inside)
+        for last in sent:
+            inside = [other for other in sent if last.arrived - 10.0 < other.arrived <= last.arrived]
+            assert len(inside) <= 4
+            if not intervals:
+                assert len(inside) <= max(inside, key=lambda other: other.number).limit
 
     scenario()
 

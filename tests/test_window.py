@@ -89,6 +89,46 @@ def test_promise_12_older_requests_answered_later_do_not_change_the_limit() -> N
     assert (of.limit(2.0), of.interval, of.budget.remaining) == (4, W, 2)
 
 
+def test_promise_12_a_server_with_another_interval_is_obeyed_beside_the_callers_limit() -> None:
+    of = window(2)
+    headers = limits(3, 2, 100_000)
+    for moment in (0.0, 1.0):
+        of.release(take_one(of, moment), moment, status=200, headers=headers)
+    assert of.free_at(1.0) == 0.0 + W + TICK  # ours, two in ten seconds
+    of.release(take_one(of, 11.0), 11.0, status=200, headers=headers)
+    assert of.free_at(11.0) == 0.0 + 100.0 + TICK  # the server's, three in a hundred
+    assert (of.limit(11.0), of.interval, of.in_use(11.0)) == (3, 100.0, 3)
+
+
+def test_promise_12_a_shorter_interval_of_the_servers_does_not_lengthen_ours_nor_shorten_it() -> None:
+    of = window(4)
+    headers = limits(2, 1, 1_000)
+    for moment in (0.0, 0.0, 2.0, 2.0):
+        of.release(take_one(of, moment), moment, status=200, headers=headers)
+    assert of.free_at(2.0) == 0.0 + W + TICK
+    of = window(4)
+    for _ in range(2):
+        of.release(take_one(of, 0.0), 0.0, status=200, headers=headers)
+    assert of.free_at(0.0) == 0.0 + 1.0 + TICK
+
+
+def test_promise_12_the_servers_interval_may_change_again_and_again() -> None:
+    of = window(1)
+    of.release(take_one(of, 0.0), 0.0, status=200, headers=limits(1, 0, 100_000))
+    slot = take_one(of, 101.0)
+    of.release(slot, 101.0, status=200, headers=limits(2, 1, 200_000))
+    assert of.in_use(101.0) == 1  # what is longer ago than was asked for is not known any more
+    of.release(take_one(of, 120.0), 120.0, status=200, headers=limits(1, 0, 10_000))
+    assert (of.interval, of.in_use(120.0), of.free_at(120.0)) == (W, 1, 120.0 + W + TICK)
+
+
+def test_promise_12_a_longer_interval_counts_what_the_one_before_it_knew() -> None:
+    of = window(5)
+    of.release(take_one(of, 0.0), 0.0, status=200, headers=limits(5, 4, 100_000))
+    of.release(take_one(of, 50.0), 50.0, status=200, headers=limits(2, 0, 200_000))
+    assert of.free_at(50.0) == 0.0 + 200.0 + TICK
+
+
 def test_promise_12_a_header_that_is_missing_changes_nothing() -> None:
     of = window(5)
     first, second = take(of, 0.0, 2)
@@ -215,7 +255,7 @@ def test_there_is_nothing_to_remember_two_windows_after_the_last_answer() -> Non
     of = window()
     assert of.new_at(0.0) <= 0.0
     slot = take_one(of, 0.0)
-    assert of.new_at(5.0) == 15.0  # as far as is known
+    assert of.new_at(5.0) == 15.25  # as far as is known
     of.release(slot, 7.0, status=200, headers={})
     assert of.new_at(7.0) == 7.0 + 2 * (W + TICK)
 
