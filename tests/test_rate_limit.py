@@ -157,8 +157,8 @@ def test_promise_12_no_window_holds_more_than_the_limit_that_its_last_request_kn
         started = now()
 
         def headers(_: LocationLimits, moment: float) -> dict[str, str]:
-            _, limit = max((change for change in limits if change[0] <= moment - started), default=(0, 4))
-            _, interval = max((change for change in intervals if change[0] <= moment - started), default=(0, 10_000))
+            limit = max((change for change in limits if change[0] <= moment - started), default=(0, 4))[1]
+            interval = max((change for change in intervals if change[0] <= moment - started), default=(0, 10_000))[1]
             return {
                 "X-RateLimit-Max": str(limit),
                 "X-RateLimit-Remaining": str(limit),
