@@ -61,11 +61,10 @@ class SharedBudget:
             if self._seen:
                 room = max(1, room - self._seen[0].others)
         if self._share is not None:
-            room = min(room, self._share_at(now, interval))
+            room = min(room, self._share_at(self._share, now, interval))
         return room
 
-    def _share_at(self, now: float, interval: float) -> int:
-        share = self._share or 1
+    def _share_at(self, share: int, now: float, interval: float) -> int:
         if now < self._share_held_until:
             return share
         if self.remaining is None:

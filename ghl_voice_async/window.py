@@ -86,7 +86,7 @@ class Window:
         self.paused_until = -inf
         self.asked_to_wait_until = -inf
         """The end of the longest `Retry-After`, which is a pause, too."""
-        self._credit: int | None = None  # requests that may go now, while it finds its pace again after a pause
+        self._credit = max_requests  # requests that may go now: fewer than the slots only after a pause
         self._sent = 0
         self._sent_before_pause = 0
         self._newest_heard = 0
@@ -114,8 +114,7 @@ class Window:
         """Take a slot, having asked whether a request may be sent."""
         self.under_way += 1
         self._sent += 1
-        if self._credit is not None:
-            self._credit -= 1
+        self._credit -= 1
         return Slot(self._sent, self.in_use(now), self.day.take(now))
 
     def release(self, slot: Slot, now: float, *, status: int | None, headers: Mapping[str, str]) -> None:
@@ -130,14 +129,14 @@ class Window:
             self._heed(slot, now, headers)
         if status == 429:
             self._pause(slot, now, retry_after(headers))
-        elif self._credit is not None:
-            self._speed_up(slot, 1 if status is None else 2)
+        elif slot.number > self._sent_before_pause:
+            self._credit += 1 if status is None else 2
 
     def cancel(self, slot: Slot) -> None:
         """Give back a slot whose request was not sent."""
         self.under_way -= 1
-        if self._credit is not None:
-            self._speed_up(slot, 1)
+        if slot.number > self._sent_before_pause:
+            self._credit += 1
         if slot.is_probe:
             self.day.probe_again()
 
@@ -217,9 +216,3 @@ class Window:
             self.asked_to_wait_until = max(self.asked_to_wait_until, now + asked)
         self._credit = 1
         self._sent_before_pause = self._sent
-
-    def _speed_up(self, slot: Slot, credit: int) -> None:
-        if slot.number > self._sent_before_pause:
-            self._credit = (self._credit or 0) + credit
-            if self._credit >= self._max_requests:
-                self._credit = None

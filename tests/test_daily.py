@@ -65,6 +65,8 @@ def test_the_servers_count_stands_where_it_allows_no_more_than_the_caller_does()
     day.hear(DailyHeaders(3, 900), 0.0)
     sent(day, 0.0, times=5)
     assert day.remaining(0.0, under_way=0) == 900
+    day.hear(DailyHeaders(None, 900), 0.0)  # which says no more how many it allows
+    assert day.remaining(0.0, under_way=0) == 0
 
 
 def test_the_callers_count_stands_beside_a_server_that_allows_more() -> None:

@@ -212,10 +212,11 @@ def test_a_slot_given_back_while_the_pace_is_found_again_is_left_to_the_next() -
     assert may_send(of, 11.0) == 1
 
 
-def test_a_burst_of_429s_counts_once() -> None:
+@pytest.mark.parametrize("headers", [{}, limits(100, 0)])
+def test_a_burst_of_429s_counts_once(headers: dict[str, str]) -> None:
     of = window(100)
     for slot in take(of, 0.0, 100):
-        of.release(slot, 1.0, status=429, headers=limits(100, 0))
+        of.release(slot, 1.0, status=429, headers=headers)
     assert of.limit(1.0) == 50
 
 
