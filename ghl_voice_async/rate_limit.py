@@ -225,9 +225,9 @@ class _Queue:
         asked = self.window.asked_to_wait_until - now
         if asked > max_pause:
             raise _too_long(asked)
-        if not self._waiting and self.window.may_send(now):
-            return _Permit(self, self.window.take(now))
-        return None
+        if self._waiting or (slot := self.window.take(now)) is None:
+            return None
+        return _Permit(self, slot)
 
     async def acquire(self, max_pause: float) -> _Permit:
         """Wait for a permit."""
@@ -274,16 +274,16 @@ class _Queue:
     def _serve(self, now: float) -> None:
         """Hand permits to those who wait, as far as there are any, and set the timer for the next."""
         while self._waiting:
-            used_up_for = self.window.day.used_up_for(now, under_way=self.window.under_way)
-            if used_up_for is None and not self.window.may_send(now):
-                break
-            permit, _ = self._waiting.popitem(last=False)
-            if permit.done():
-                continue  # cancelled in this very turn of the loop
-            if used_up_for is not None:
-                permit.set_exception(_day_used_up(used_up_for))
-            else:
-                permit.set_result(_Permit(self, self.window.take(now)))
+            permit = next(iter(self._waiting))
+            if not permit.done():  # or it was cancelled in this very turn of the loop
+                used_up_for = self.window.day.used_up_for(now, under_way=self.window.under_way)
+                if used_up_for is not None:
+                    permit.set_exception(_day_used_up(used_up_for))
+                elif (slot := self.window.take(now)) is not None:
+                    permit.set_result(_Permit(self, slot))
+                else:
+                    break
+            del self._waiting[permit]
         at = self.window.free_at(now) if self._waiting else None
         if at is None:
             at = self.window.new_at(now)

@@ -92,9 +92,19 @@ class Window:
         self._newest_heard = 0
         self._newest_heard_of_day = 0
 
-    def may_send(self, now: float) -> bool:
-        """Tell whether a request may be sent."""
-        return now >= self.paused_until and self._has_room(now) and not self._awaits_answer()
+    def take(self, now: float) -> Slot | None:
+        """Take a slot, or return None when no request may be sent now."""
+        if now < self.paused_until or self._awaits_answer():
+            return None
+        in_use = self.in_use(now)
+        if in_use >= self.limit(now):
+            return None
+        if self._ended_at_server is not None and self.under_way + self._ended.count(now) >= self._max_requests:
+            return None
+        self.under_way += 1
+        self._sent += 1
+        self._credit -= 1
+        return Slot(self._sent, in_use + 1, self.day.take(now))
 
     def free_at(self, now: float) -> float | None:
         """Return when a request may be sent at the earliest, or None when that is known once an answer comes."""
@@ -109,13 +119,6 @@ class Window:
             if too_many >= 0:
                 at = max(at, ended.free_at(too_many))
         return at
-
-    def take(self, now: float) -> Slot:
-        """Take a slot, having asked whether a request may be sent."""
-        self.under_way += 1
-        self._sent += 1
-        self._credit -= 1
-        return Slot(self._sent, self.in_use(now), self.day.take(now))
 
     def release(self, slot: Slot, now: float, *, status: int | None, headers: Mapping[str, str]) -> None:
         """Take in how a request ended: its status and headers, or None and none where no answer came."""
@@ -156,11 +159,6 @@ class Window:
         is_lower = self.budget.max_requests < self._max_requests or self.interval > self._interval
         idle = _REMEMBERED if is_lower else 2 * self._ended.hold
         return max(self._last_end + idle, self.paused_until)
-
-    def _has_room(self, now: float) -> bool:
-        if self._ended_at_server is None:
-            return self.in_use(now) < self.limit(now)
-        return all(self.under_way + ended.count(now) < limit for ended, limit in self._limits(now))
 
     def _limits(self, now: float) -> list[tuple[_Ended, int]]:
         """Return what is counted and its limit: in the one interval, or in ours and in the server's."""
