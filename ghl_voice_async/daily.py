@@ -32,12 +32,14 @@ class DailyBudget:
     hours, whenever they began, by quarters of an hour; a request is in it from when it ended, as with a slot.
     """
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, *, burst: int) -> None:
         self._limit = limit
+        self._burst = burst  # requests that may go before the first of them is answered
         self._spent = 0
         self._quarters: list[_Quarter] = []
         self._server_limit: int | None = None
         self._server_remaining: int | None = None
+        self._heard_at = 0.0
         self._next_probe = 0.0
 
     def used_up_for(self, now: float, *, under_way: int) -> float | None:
@@ -50,7 +52,7 @@ class DailyBudget:
         return None
 
     def may_run_out(self, unheard: int) -> bool:
-        """Tell whether the `unheard` requests, sent since the server last said what remains, may be the last."""
+        """Tell whether the `unheard` requests, which the server may not have counted yet, may be the last."""
         return 0 < (self._server_remaining or 0) <= unheard
 
     def take(self, now: float) -> bool:
@@ -67,6 +69,7 @@ class DailyBudget:
     def spend(self, now: float) -> None:
         """Take in the end of a request that was sent."""
         if not self._quarters or now >= self._quarters[-1].end:
+            self._spent_by(now)
             self._quarters.append(_Quarter(now + _QUARTER))
         self._quarters[-1].spent += 1
         self._spent += 1
@@ -76,6 +79,11 @@ class DailyBudget:
         if said.remaining == 0 and self._server_remaining != 0:
             self._next_probe = now + PROBE_INTERVAL
         self._server_limit, self._server_remaining = said.limit, said.remaining
+        self._heard_at = now
+
+    def hear_nothing(self) -> None:
+        """Take in that a request which looked was served without a word on the day, so that it must have turned."""
+        self._server_limit = self._server_remaining = None
 
     def remaining(self, now: float, *, under_way: int) -> int:
         """Return how many requests are left, as far as anyone knows."""
@@ -86,8 +94,11 @@ class DailyBudget:
 
     def is_as_new(self, now: float) -> bool:
         """Tell whether there is nothing to remember."""
-        is_used_up = self._server_remaining == 0 and now < self._next_probe + _DAY
-        return not is_used_up and not (self._counts() and self._spent_by(now))
+        if self._counts() and self._spent_by(now):
+            return False
+        # A burst that knew nothing of it would overspend what remains.
+        is_low = self._server_remaining is not None and self._server_remaining < self._burst
+        return not is_low or now >= self._heard_at + _DAY
 
     def _counts(self) -> bool:
         """Tell whether our own count matters: the server keeps none, or allows more than we were given."""

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["Permit", "RateLimit", "RateLimitState", "RateLimiter", "Unlimited", "WindowRateLimiter"]
 
 _NO_HEADERS: Final = Headers({})
+_LONGEST_PAUSE: Final = 10 * 365 * 24 * 3600.0  # seconds that are shown, lest the date overflow
 # On some systems the clock moves in steps of 16 ms: a time read from it may be that much too early.
 _CLOCK_RESOLUTION: Final = time.get_clock_info("monotonic").resolution
 
@@ -176,7 +177,7 @@ class WindowRateLimiter:
             max_requests=self.rate_limit.max_requests,
             interval=self.rate_limit.interval,
             resolution=_CLOCK_RESOLUTION,
-            day=DailyBudget(self.rate_limit.daily) if day is None else day,
+            day=DailyBudget(self.rate_limit.daily, burst=self.rate_limit.max_requests) if day is None else day,
         )
         queue = self._queues[location_id] = _Queue(window, loop, partial(self._forget, location_id))
         return queue
@@ -213,6 +214,7 @@ class _Queue:
         self._loop = loop
         self._forget = forget
         self._waiting: OrderedDict[asyncio.Future[_Permit], float] = OrderedDict()  # and the longest pause of each
+        self._least_patient = inf  # no more than the shortest of these
         self._wakes_at = loop.time() + window.interval
         self._timer = loop.call_at(self._wakes_at, self._tick)
 
@@ -223,7 +225,7 @@ class _Queue:
         if used_up_for is not None:
             raise _day_used_up(used_up_for)
         asked = self.window.asked_to_wait_until - now
-        if asked > max_pause:
+        if asked > max(max_pause, 0.0):
             raise _too_long(asked)
         if self._waiting or (slot := self.window.take(now)) is None:
             return None
@@ -233,6 +235,7 @@ class _Queue:
         """Wait for a permit."""
         permit: asyncio.Future[_Permit] = self._loop.create_future()
         self._waiting[permit] = max_pause
+        self._least_patient = min(self._least_patient, max_pause)
         self._serve(self._loop.time())
         try:
             return await permit
@@ -246,12 +249,12 @@ class _Queue:
 
     def release(self, slot: Slot, status: int | None, headers: Mapping[str, str]) -> None:
         now = self._loop.time()
-        asked_before = self.window.asked_to_wait_until
         self.window.release(slot, now, status=status, headers=headers)
         if self._waiting:
-            if self.window.asked_to_wait_until > asked_before:
-                self._dismiss_the_impatient(self.window.asked_to_wait_until - now)
             self._serve(now)
+            asked = self.window.asked_to_wait_until - now
+            if asked > self._least_patient:
+                self._dismiss_the_impatient(asked)
 
     def cancel(self, slot: Slot) -> None:
         self.window.cancel(slot)
@@ -260,7 +263,7 @@ class _Queue:
 
     def state(self) -> RateLimitState:
         window, now = self.window, self._loop.time()
-        pause = window.paused_until - now
+        pause = min(window.paused_until - now, _LONGEST_PAUSE)
         return RateLimitState(
             limit=window.limit(now),
             interval=window.interval,
@@ -307,6 +310,7 @@ class _Queue:
                 del self._waiting[permit]
                 if not permit.done():
                     permit.set_exception(_too_long(asked))
+        self._least_patient = min(self._waiting.values(), default=inf)
 
 
 def _too_long(asked: float) -> RateLimitError:

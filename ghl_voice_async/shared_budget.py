@@ -43,26 +43,34 @@ class SharedBudget:
                 self._seen.pop()
             self._seen.append(_Seen(now, others))
 
-    def refuse(self, in_use: int, now: float, interval: float) -> None:
-        """Take in a 429 that came while so many were in use."""
+    def refuse(self, in_use: int, now: float, interval: float, *, paused_until: float) -> None:
+        """Take in a 429 that came while so many were in use, and after which there is a pause."""
         # Without headers there is nothing to go by but how many were too many.
         allowed = self.room(now, interval) if self.remaining is None else self.max_requests
         half = max(1, allowed // 2)
         if in_use > half:
             self._share = half
-            self._share_held_until = now + 3 * interval  # the pause, a window of half the pace, and one to see it
+            # A window of half the pace, and one to see who comes into it.
+            self._share_held_until = paused_until + 2 * interval
 
     def room(self, now: float, interval: float) -> int:
         """Return how many requests are ours to send in a window, which is never less than one."""
         room = self.max_requests
         if self._seen:
-            while self._seen and self._seen[0].at < now - 2 * interval:
+            while self._seen and self._seen[0].at + 2 * interval <= now:
                 self._seen.popleft()
             if self._seen:
                 room = max(1, room - self._seen[0].others)
         if self._share is not None:
             room = min(room, self._share_at(self._share, now, interval))
         return room
+
+    def grows_at(self, now: float, interval: float) -> float:
+        """Return when `room` may be more than now without anything having happened, or infinity."""
+        moments = [self._share_held_until] if self._share is not None else []
+        if self._seen:
+            moments.append(self._seen[0].at + 2 * interval)
+        return min((moment for moment in moments if moment > now), default=inf)
 
     def _share_at(self, share: int, now: float, interval: float) -> int:
         if now < self._share_held_until:

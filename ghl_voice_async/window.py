@@ -34,6 +34,8 @@ class Slot:
     """Requests of a window may be sent in the order of their numbers."""
     held: int
     """Slots in use when it was taken, its own included."""
+    beside: int
+    """Requests under way when it was taken."""
     is_probe: bool
     """Whether it looks if the day has turned."""
 
@@ -91,6 +93,7 @@ class Window:
         self._sent_before_pause = 0
         self._newest_heard = 0
         self._newest_heard_of_day = 0
+        self._beside_newest_of_day = 0
 
     def take(self, now: float) -> Slot | None:
         """Take a slot, or return None when no request may be sent now."""
@@ -101,10 +104,11 @@ class Window:
             return None
         if self._ended_at_server is not None and self.under_way + self._ended.count(now) >= self._max_requests:
             return None
+        beside = self.under_way
         self.under_way += 1
         self._sent += 1
         self._credit -= 1
-        return Slot(self._sent, in_use + 1, self.day.take(now))
+        return Slot(self._sent, in_use + 1, beside, self.day.take(now))
 
     def free_at(self, now: float) -> float | None:
         """Return when a request may be sent at the earliest, or None when that is known once an answer comes."""
@@ -114,11 +118,10 @@ class Window:
         for ended, limit in self._limits(now):
             count = ended.count(now)
             too_many = self.under_way + count - limit
-            if too_many >= count:
-                return None
             if too_many >= 0:
-                at = max(at, ended.free_at(too_many))
-        return at
+                at = max(at, ended.free_at(too_many) if too_many < count else inf)
+        at = min(at, max(self.paused_until, self.budget.grows_at(now, self.interval)))
+        return None if at == inf else at
 
     def release(self, slot: Slot, now: float, *, status: int | None, headers: Mapping[str, str]) -> None:
         """Take in how a request ended: its status and headers, or None and none where no answer came."""
@@ -130,6 +133,8 @@ class Window:
         self.day.spend(now)
         if headers:
             self._heed(slot, now, headers)
+        if slot.is_probe and status is not None and 200 <= status < 300 and slot.number > self._newest_heard_of_day:
+            self.day.hear_nothing()
         if status == 429:
             self._pause(slot, now, retry_after(headers))
         elif slot.number > self._sent_before_pause:
@@ -157,8 +162,8 @@ class Window:
         if self.under_way:
             return now + self._ended.hold
         is_lower = self.budget.max_requests < self._max_requests or self.interval > self._interval
-        idle = _REMEMBERED if is_lower else 2 * self._ended.hold
-        return max(self._last_end + idle, self.paused_until)
+        hold = max(self._ended.hold, self._ended_at_server.hold if self._ended_at_server is not None else 0.0)
+        return max(self._last_end, self.paused_until) + max(2 * hold, _REMEMBERED if is_lower else 0.0)
 
     def _limits(self, now: float) -> list[tuple[_Ended, int]]:
         """Return what is counted and its limit: in the one interval, or in ours and in the server's."""
@@ -170,12 +175,15 @@ class Window:
         """Tell whether what is under way has to be answered first: to find the pace again, or as the day's last."""
         if self._credit == 0:
             return True
-        return self.under_way > 0 and self.day.may_run_out(self._sent - self._newest_heard_of_day)
+        # What was under way beside the newest that was heard of may have been counted after it.
+        unheard = self._sent - self._newest_heard_of_day + self._beside_newest_of_day
+        return self.under_way > 0 and self.day.may_run_out(unheard)
 
     def _heed(self, slot: Slot, now: float, headers: Mapping[str, str]) -> None:
         """Follow the server, by the newest request's word where answers overtake each other."""
         if (day := daily_headers(headers)) is not None and slot.number > self._newest_heard_of_day:
             self._newest_heard_of_day = slot.number
+            self._beside_newest_of_day = slot.beside
             self.day.hear(day, now)
         said = window_headers(headers)
         if said is None:
@@ -207,9 +215,9 @@ class Window:
             self._ended_at_server = longest.with_hold(interval + self._resolution)
 
     def _pause(self, slot: Slot, now: float, asked: float | None) -> None:
-        if slot.number > self._sent_before_pause:
-            self.budget.refuse(self.in_use(now), now, self.interval)
         self.paused_until = max(self.paused_until, now + (asked or self.interval))
+        if slot.number > self._sent_before_pause:
+            self.budget.refuse(self.in_use(now), now, self.interval, paused_until=self.paused_until)
         if asked is not None:
             self.asked_to_wait_until = max(self.asked_to_wait_until, now + asked)
         self._credit = 1

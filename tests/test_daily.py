@@ -21,23 +21,23 @@ def sent(day: DailyBudget, now: float, times: int = 1) -> None:
 
 
 def test_what_the_caller_allows_for_a_day_is_counted_where_the_server_does_not() -> None:
-    day = DailyBudget(3)
+    day = DailyBudget(3, burst=100)
     sent(day, 100.0, times=3)
     assert day.used_up_for(100.0, under_way=0) == pytest.approx(DAY + 900.0)
     assert day.remaining(100.0, under_way=0) == 0
 
 
 def test_requests_under_way_are_of_the_day_too() -> None:
-    day = DailyBudget(3)
+    day = DailyBudget(3, burst=100)
     sent(day, 0.0)
     assert day.used_up_for(0.0, under_way=1) is None
     assert day.remaining(0.0, under_way=1) == 1
     assert day.used_up_for(0.0, under_way=2) is not None
-    assert DailyBudget(2).used_up_for(0.0, under_way=2) == DAY
+    assert DailyBudget(2, burst=100).used_up_for(0.0, under_way=2) == DAY
 
 
 def test_requests_come_back_a_day_after_the_quarter_of_an_hour_in_which_they_ended() -> None:
-    day = DailyBudget(3)
+    day = DailyBudget(3, burst=100)
     sent(day, 0.0, times=2)
     sent(day, 2 * HOUR)
     assert day.used_up_for(DAY, under_way=0) == 900.0
@@ -48,7 +48,7 @@ def test_requests_come_back_a_day_after_the_quarter_of_an_hour_in_which_they_end
 
 @given(st.lists(st.floats(0, 5 * HOUR), max_size=200), st.integers(1, 20))
 def test_no_24_hours_wherever_they_begin_hold_more_than_the_caller_allows(gaps: list[float], limit: int) -> None:
-    day = DailyBudget(limit)
+    day = DailyBudget(limit, burst=100)
     now, moments = 0.0, []
     for gap in gaps:
         now += gap
@@ -60,7 +60,7 @@ def test_no_24_hours_wherever_they_begin_hold_more_than_the_caller_allows(gaps: 
 
 
 def test_the_servers_count_stands_where_it_allows_no_more_than_the_caller_does() -> None:
-    day = DailyBudget(3)
+    day = DailyBudget(3, burst=100)
     sent(day, 0.0, times=2)
     day.hear(DailyHeaders(3, 900), 0.0)
     sent(day, 0.0, times=5)
@@ -70,7 +70,7 @@ def test_the_servers_count_stands_where_it_allows_no_more_than_the_caller_does()
 
 
 def test_the_callers_count_stands_beside_a_server_that_allows_more() -> None:
-    day = DailyBudget(3)
+    day = DailyBudget(3, burst=100)
     day.hear(DailyHeaders(200_000, 2), 0.0)
     assert day.remaining(0.0, under_way=0) == 2
     sent(day, 0.0, times=3)
@@ -79,7 +79,7 @@ def test_the_callers_count_stands_beside_a_server_that_allows_more() -> None:
 
 
 def test_promise_33_when_nothing_remains_one_request_each_quarter_of_an_hour_looks() -> None:
-    day = DailyBudget(200_000)
+    day = DailyBudget(200_000, burst=100)
     day.hear(DailyHeaders(200_000, 0), 50.0)
     assert day.used_up_for(50.0, under_way=0) == PROBE_INTERVAL == 900.0
     assert day.used_up_for(949.0, under_way=0) == 1.0
@@ -93,7 +93,7 @@ def test_promise_33_when_nothing_remains_one_request_each_quarter_of_an_hour_loo
 
 
 def test_promise_33_the_day_has_turned_when_the_server_says_so() -> None:
-    day = DailyBudget(200_000)
+    day = DailyBudget(200_000, burst=100)
     day.hear(DailyHeaders(200_000, 0), 0.0)
     day.hear(DailyHeaders(200_000, 199_999), 1.0)
     assert day.used_up_for(1.0, under_way=0) is None
@@ -101,7 +101,7 @@ def test_promise_33_the_day_has_turned_when_the_server_says_so() -> None:
 
 
 def test_promise_33_a_look_that_never_went_is_left_to_the_next() -> None:
-    day = DailyBudget(200_000)
+    day = DailyBudget(200_000, burst=100)
     day.hear(DailyHeaders(200_000, 0), 0.0)
     assert day.take(900.0)
     day.probe_again()
@@ -116,14 +116,14 @@ def test_promise_33_a_look_that_never_went_is_left_to_the_next() -> None:
 def test_what_remains_is_not_overspent_while_answers_are_on_their_way(
     remaining: int | None, unheard: int, *, may_run_out: bool
 ) -> None:
-    day = DailyBudget(200_000)
+    day = DailyBudget(200_000, burst=100)
     if remaining is not None:
         day.hear(DailyHeaders(None, remaining), 0.0)
     assert day.may_run_out(unheard) is may_run_out
 
 
 def test_a_day_is_as_new_when_there_is_nothing_to_remember_of_it() -> None:
-    day = DailyBudget(3)
+    day = DailyBudget(3, burst=2)
     assert day.is_as_new(0.0)
     sent(day, 0.0)
     assert not day.is_as_new(DAY)
@@ -131,6 +131,31 @@ def test_a_day_is_as_new_when_there_is_nothing_to_remember_of_it() -> None:
     sent(day, 0.0)
     day.hear(DailyHeaders(3, 2), 0.0)  # the server counts
     assert day.is_as_new(0.0)
-    day.hear(DailyHeaders(3, 0), 0.0)
-    assert not day.is_as_new(DAY)
-    assert day.is_as_new(DAY + PROBE_INTERVAL)
+
+
+@pytest.mark.parametrize("remaining", [0, 99])
+def test_what_remains_is_remembered_for_a_day_where_a_burst_would_overspend_it(remaining: int) -> None:
+    day = DailyBudget(200_000, burst=100)
+    day.hear(DailyHeaders(200_000, 100), 0.0)
+    assert day.is_as_new(0.0)
+    day.hear(DailyHeaders(200_000, remaining), 5.0)
+    assert not day.is_as_new(5.0 + DAY - 1.0)
+    assert day.is_as_new(5.0 + DAY)
+
+
+def test_promise_33_a_look_that_is_served_without_a_word_has_found_a_new_day() -> None:
+    day = DailyBudget(200_000, burst=100)
+    day.hear(DailyHeaders(200_000, 0), 0.0)
+    day.hear_nothing()
+    assert day.used_up_for(0.0, under_way=0) is None
+    assert day.remaining(0.0, under_way=0) == 200_000
+
+
+def test_what_is_over_is_not_kept_while_the_server_counts() -> None:
+    day = DailyBudget(100, burst=100)
+    day.hear(DailyHeaders(100, 50), 0.0)
+    for quarter in range(960):
+        day.spend(quarter * 900.0)
+    day.hear(DailyHeaders(None, 50), 0.0)
+    assert day.remaining(960 * 900.0, under_way=0) == 100 - 96
+    assert len(day._quarters) <= 97

@@ -584,6 +584,46 @@ async def test_promise_10_waiters_cancelled_in_the_turn_of_the_pause_are_cancell
 
 
 @virtual_time
+async def test_promise_10_patient_calls_are_not_looked_through_at_every_429() -> None:
+    limiter = WindowRateLimiter(RateLimit(max_requests=50, interval=10.0))
+    permits = [await limiter.acquire("A") for _ in range(50)]
+    queue = limiter._queues["A"]
+    impatient = asyncio.create_task(limiter.acquire("A", max_pause=20.0))
+    patient = [asyncio.create_task(limiter.acquire("A", max_pause=1000.0)) for _ in range(3)]
+    await asyncio.sleep(0)
+    with patch.object(queue, "_dismiss_the_impatient", wraps=queue._dismiss_the_impatient) as dismiss:
+        for permit in permits:
+            jump(0.001)
+            permit.release(status=429, headers={"Retry-After": "30"})
+        assert dismiss.call_count == 1
+    await asyncio.wait([impatient])
+    assert isinstance(impatient.exception(), RateLimitError)
+    started = now()
+    (await patient[0]).cancel()
+    assert round(now() - started) == 30
+    for task in patient[1:]:
+        (await task).cancel()
+
+
+@virtual_time
+async def test_promise_10_a_pause_that_is_over_is_too_long_for_nobody() -> None:
+    limiter = WindowRateLimiter(RateLimit())
+    (await limiter.acquire("A")).release(status=429, headers={"Retry-After": "2"})
+    await asyncio.sleep(3)
+    (await limiter.acquire("A", max_pause=-1.0)).cancel()
+
+
+@virtual_time
+async def test_a_pause_of_thousands_of_years_can_be_seen() -> None:
+    limiter = WindowRateLimiter(RateLimit())
+    headers = {"Retry-After": "Fri, 31 Dec 9999 23:59:59 GMT", "Date": "Sun, 01 Jan 2012 00:00:00 GMT"}
+    (await limiter.acquire("A")).release(status=429, headers=headers)
+    paused_until = limiter.rate_limits["A"].paused_until
+    assert paused_until is not None
+    assert paused_until > datetime.now(UTC) + timedelta(days=3000)
+
+
+@virtual_time
 async def test_a_shorter_pause_does_not_end_a_longer_one() -> None:
     limiter = WindowRateLimiter(RateLimit(max_requests=10, interval=10.0))
     first, second = await limiter.acquire("A"), await limiter.acquire("A")
@@ -702,6 +742,46 @@ async def test_promise_33_nothing_more_is_sent_once_nothing_remains_of_the_day()
 
 
 @virtual_time
+async def test_promise_33_a_day_that_is_used_up_counts_for_more_than_a_retry_after() -> None:
+    limiter = WindowRateLimiter(RateLimit(max_requests=1))
+    permit = await limiter.acquire("A")
+    waiting = [asyncio.create_task(limiter.acquire("A", max_pause=longest)) for longest in (60.0, 1e9)]
+    await asyncio.sleep(0)
+    permit.release(status=429, headers=day(0) | {"Retry-After": "7200"})
+    for task in waiting:
+        with pytest.raises(DailyLimitError):
+            await task
+
+
+@virtual_time
+async def test_promise_33_the_end_of_the_day_is_not_forgotten_with_the_location() -> None:
+    limiter = WindowRateLimiter(RateLimit())
+    (await limiter.acquire("A")).release(status=200, headers=day(3))
+    await asyncio.sleep(3600)
+    assert limiter.rate_limits == {}
+    tasks = [asyncio.create_task(limiter.acquire("A")) for _ in range(50)]
+    await asyncio.sleep(1)
+    assert sum(task.done() for task in tasks) == 3
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks)
+
+
+@virtual_time
+async def test_after_a_long_pause_the_waiting_calls_do_not_all_come_at_once_either() -> None:
+    limiter = WindowRateLimiter(RateLimit())
+    for permit in [await limiter.acquire("A") for _ in range(100)]:
+        permit.release(status=429, headers={"Retry-After": "600"})
+    await asyncio.sleep(600.1)
+    tasks = [asyncio.create_task(limiter.acquire("A")) for _ in range(100)]
+    await asyncio.sleep(1)
+    assert sum(task.done() for task in tasks) == 1
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks)
+
+
+@virtual_time
 async def test_promise_33_a_look_each_quarter_of_an_hour_finds_the_new_day() -> None:
     limiter = WindowRateLimiter(RateLimit())
     (await limiter.acquire("A")).release(status=200, headers=day(0))
@@ -754,7 +834,7 @@ async def test_what_is_known_of_a_location_can_be_seen() -> None:
     await asyncio.sleep(60)
     permits[2].cancel()
     assert limiter.rate_limits["A"] == RateLimitState(
-        limit=2, interval=20.0, in_use=0, waiting=0, remaining=0, paused_until=None, daily_remaining=150_000
+        limit=1, interval=20.0, in_use=0, waiting=0, remaining=0, paused_until=None, daily_remaining=150_000
     )
 
 

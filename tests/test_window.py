@@ -12,7 +12,7 @@ TICK = 0.25  # a coarse clock, with steps that floats hold exactly
 
 
 def window(max_requests: int = 3, **settings: Any) -> Window:
-    day = settings.pop("day", None) or DailyBudget(200_000)
+    day = settings.pop("day", None) or DailyBudget(200_000, burst=100)
     return Window(max_requests=max_requests, interval=W, resolution=TICK, day=day, **settings)
 
 
@@ -227,6 +227,39 @@ def test_promise_33_the_last_requests_of_the_day_are_not_overspent() -> None:
     assert of.free_at(1.0) is None
 
 
+def test_promise_33_what_was_under_way_before_the_newest_answer_may_be_counted_after_it() -> None:
+    of = window(100)
+    older, _, newest = take(of, 0.0, 3)
+    of.release(newest, 1.0, status=200, headers={"X-RateLimit-Daily-Remaining": "3"})
+    take_one(of, 1.0)
+    assert of.take(1.0) is None  # the three may be spent by those that are under way
+    of.release(older, 2.0, status=200, headers={"X-RateLimit-Daily-Remaining": "2"})
+    assert of.take(2.0) is None
+
+
+def test_promise_33_a_look_that_is_served_without_headers_has_found_a_new_day() -> None:
+    for status, headers, found in (
+        (200, {}, True),
+        (200, {"X-RateLimit-Daily-Remaining": "0"}, False),
+        (503, {}, False),
+        (None, {}, False),
+    ):
+        day = DailyBudget(200_000, burst=100)
+        of = window(5, day=day)
+        of.release(take_one(of, 0.0), 0.0, status=200, headers={"X-RateLimit-Daily-Remaining": "0"})
+        of.release(take_one(of, 900.0), 901.0, status=status, headers=headers)
+        assert (day.used_up_for(902.0, under_way=0) is None) is found
+
+
+def test_promise_34_what_others_left_is_waited_for_no_longer_than_it_takes() -> None:
+    of = window(3)
+    of.release(take_one(of, 0.0), 0.0, status=200, headers=limits(3, 0))  # two of others
+    of.release(take_one(of, 15.0), 15.0, status=200, headers={})
+    assert of.take(15.0) is None
+    assert of.free_at(15.0) == 20.0
+    assert of.take(20.0) is not None
+
+
 def test_promise_33_when_none_of_the_last_was_sent_the_next_may_go() -> None:
     of = window(100)
     of.release(take_one(of, 0.0), 0.0, status=200, headers={"X-RateLimit-Daily-Remaining": "1"})
@@ -235,7 +268,7 @@ def test_promise_33_when_none_of_the_last_was_sent_the_next_may_go() -> None:
 
 
 def test_promise_33_the_newest_word_on_the_day_counts() -> None:
-    day = DailyBudget(200_000)
+    day = DailyBudget(200_000, burst=100)
     of = window(5, day=day)
     older, newer = take(of, 0.0, 2)
     of.release(newer, 1.0, status=200, headers={"X-RateLimit-Daily-Remaining": "0"})
@@ -244,7 +277,7 @@ def test_promise_33_the_newest_word_on_the_day_counts() -> None:
 
 
 def test_promise_33_a_look_that_was_not_sent_is_left_to_the_next() -> None:
-    day = DailyBudget(200_000)
+    day = DailyBudget(200_000, burst=100)
     of = window(5, day=day)
     of.release(take_one(of, 0.0), 0.0, status=200, headers={"X-RateLimit-Daily-Remaining": "0"})
     of.cancel(take_one(of, 900.0))
@@ -260,10 +293,18 @@ def test_there_is_nothing_to_remember_two_windows_after_the_last_answer() -> Non
     assert of.new_at(7.0) == 7.0 + 2 * (W + TICK)
 
 
-def test_a_pause_is_remembered() -> None:
+def test_a_pause_is_remembered_until_two_windows_after_it() -> None:
     of = window()
     of.release(take_one(of, 0.0), 0.0, status=429, headers={"Retry-After": "3600"})
-    assert of.new_at(1.0) == 3600.0
+    assert of.new_at(1.0) == 3600.0 + 2 * (W + TICK)
+
+
+@pytest.mark.parametrize("headers", [{}, limits(2, 1), limits(3, 2, 259_200_000 // 3)])
+def test_what_is_in_use_is_remembered_however_long_the_interval(headers: dict[str, str]) -> None:
+    days = 3 * 24 * 3600.0
+    of = Window(max_requests=3, interval=days, resolution=TICK, day=DailyBudget(200_000, burst=3))
+    of.release(take_one(of, 0.0), 5.0, status=200, headers=headers)
+    assert of.new_at(5.0) >= 5.0 + 2 * days
 
 
 @pytest.mark.parametrize("headers", [limits(2, 1), limits(3, 1, 20_000)])
