@@ -74,8 +74,18 @@ class DailyBudget:
         self._quarters[-1].spent += 1
         self._spent += 1
 
-    def hear(self, said: DailyHeaders, now: float) -> None:
-        """Take in what the server says."""
+    def hear(self, said: DailyHeaders, now: float, *, is_newest: bool, is_probe: bool) -> None:
+        """Take in what the server says, whether to the newest request that was heard of and to one that looked.
+
+        Answers overtake each other, as requests do. Within a day there is never more left than before, so that a
+        little more was said before; and what an older request is told, if it is far off, is of another day.
+        """
+        rise = said.remaining - (self._server_remaining or 0)
+        if self._server_remaining is not None and not is_probe:
+            is_older = 0 < rise <= self._burst
+            is_of_another_day = not is_newest and abs(rise) > self._burst
+            if is_older or is_of_another_day:
+                return
         if said.remaining == 0 and self._server_remaining != 0:
             self._next_probe = now + PROBE_INTERVAL
         self._server_limit, self._server_remaining = said.limit, said.remaining

@@ -181,10 +181,12 @@ class Window:
 
     def _heed(self, slot: Slot, now: float, headers: Mapping[str, str]) -> None:
         """Follow the server, by the newest request's word where answers overtake each other."""
-        if (day := daily_headers(headers)) is not None and slot.number > self._newest_heard_of_day:
-            self._newest_heard_of_day = slot.number
-            self._beside_newest_of_day = slot.beside
-            self.day.hear(day, now)
+        if (day := daily_headers(headers)) is not None:
+            is_newest = slot.number > self._newest_heard_of_day
+            self.day.hear(day, now, is_newest=is_newest, is_probe=slot.is_probe)
+            if is_newest:
+                self._newest_heard_of_day = slot.number
+                self._beside_newest_of_day = slot.beside
         said = window_headers(headers)
         if said is None:
             return

@@ -4,6 +4,7 @@ import asyncio
 import random
 import time
 from collections import Counter
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any, Literal, get_args
@@ -796,6 +797,24 @@ async def test_promise_33_a_look_each_quarter_of_an_hour_finds_the_new_day() -> 
             permit.release(status=429 if minute < 60 else 200, headers=day(0 if minute < 60 else 199_999))
         await asyncio.sleep(60)
     assert looks == [15, 30, 45, *range(60, 120)]
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_promise_33_at_the_end_of_the_day_a_sole_consumer_is_not_refused_either(seed: int) -> None:
+    @virtual_time
+    async def scenario() -> None:
+        dice = random.Random(seed)
+        limiter, judge = WindowRateLimiter(RateLimit()), Judge(SlidingWindow(100, 10.0), daily=60)
+
+        async def work() -> None:
+            with suppress(DailyLimitError):
+                for _ in range(20):
+                    await sending(limiter, judge, dice.uniform(0.02, 0.1), dice.uniform(0.02, 0.1))
+
+        await asyncio.gather(*(work() for _ in range(10)))
+        assert (len(judge.admitted), len(judge.refused)) == (60, 0)
+
+    scenario()
 
 
 @virtual_time

@@ -267,12 +267,13 @@ def test_promise_33_when_none_of_the_last_was_sent_the_next_may_go() -> None:
     assert of.take(1.0) is not None
 
 
-def test_promise_33_the_newest_word_on_the_day_counts() -> None:
+@pytest.mark.parametrize(("newer", "older"), [(0, 1), (1, 0)])
+def test_promise_33_the_last_word_on_the_day_counts_whoever_has_it(newer: int, older: int) -> None:
     day = DailyBudget(200_000, burst=100)
     of = window(5, day=day)
-    older, newer = take(of, 0.0, 2)
-    of.release(newer, 1.0, status=200, headers={"X-RateLimit-Daily-Remaining": "0"})
-    of.release(older, 1.0, status=200, headers={"X-RateLimit-Daily-Remaining": "1"})
+    first, second = take(of, 0.0, 2)
+    of.release(second, 1.0, status=200, headers={"X-RateLimit-Daily-Remaining": str(newer)})
+    of.release(first, 1.0, status=200, headers={"X-RateLimit-Daily-Remaining": str(older)})
     assert day.used_up_for(1.0, under_way=0) is not None
 
 
