@@ -42,6 +42,11 @@ class DailyBudget:
         self._heard_at = 0.0
         self._next_probe = 0.0
 
+    @property
+    def is_over(self) -> bool:
+        """Whether the server said that nothing remains."""
+        return self._server_remaining == 0
+
     def used_up_for(self, now: float, *, under_way: int) -> float | None:
         """Return the seconds until a request may be sent again, or None while there are requests left."""
         if self._server_remaining == 0 and now < self._next_probe:

@@ -107,7 +107,7 @@ class RateLimitState:
     limit: int
     """Requests that may be sent in any `interval`: less than was given where the server or others leave less."""
     interval: float
-    """Seconds, as the server last said, or as was given."""
+    """Seconds: what was given, or what the server last said, whichever leaves fewer requests now."""
     in_use: int
     """Requests of the limit that are spent: under way, or answered less than an `interval` ago."""
     waiting: int
@@ -263,11 +263,12 @@ class _Queue:
 
     def state(self) -> RateLimitState:
         window, now = self.window, self._loop.time()
+        in_use, limit, interval = window.tightest(now)
         pause = min(window.paused_until - now, _LONGEST_PAUSE)
         return RateLimitState(
-            limit=window.limit(now),
-            interval=window.interval,
-            in_use=window.in_use(now),
+            limit=limit,
+            interval=interval,
+            in_use=in_use,
             waiting=len(self._waiting),
             remaining=window.budget.remaining,
             paused_until=datetime.now(UTC) + timedelta(seconds=pause) if pause > 0 else None,

@@ -36,16 +36,16 @@ class Slot:
     """Slots in use when it was taken, its own included."""
     beside: int
     """Requests under way when it was taken."""
-    is_probe: bool
-    """Whether it looks if the day has turned."""
 
 
 class _Ended:
     """When requests ended whose slots are not free yet, in order."""
 
-    def __init__(self, hold: float, moments: Iterable[float] = ()) -> None:
-        self.hold = hold
+    def __init__(self, interval: float, resolution: float, moments: Iterable[float] = ()) -> None:
+        self.interval = interval
+        self.hold = interval + resolution
         """For how long after its end a request holds its slot."""
+        self._resolution = resolution
         self._moments = deque(moments)
 
     def add(self, now: float) -> None:
@@ -60,8 +60,8 @@ class _Ended:
     def free_at(self, index: int) -> float:
         return self._moments[index] + self.hold
 
-    def with_hold(self, hold: float) -> _Ended:
-        return _Ended(hold, self._moments)
+    def within(self, interval: float) -> _Ended:
+        return _Ended(interval, self._resolution, self._moments)
 
 
 class Window:
@@ -76,15 +76,15 @@ class Window:
     def __init__(self, *, max_requests: int, interval: float, resolution: float, day: DailyBudget) -> None:
         self._max_requests = max_requests
         self._interval = interval
-        self._resolution = resolution
         self.day = day
         self.budget = SharedBudget(max_requests)
         self.interval = interval
         """The server's."""
         self.under_way = 0
-        self._ended = _Ended(interval + resolution)
+        self._ended = _Ended(interval, resolution)
         self._ended_at_server: _Ended | None = None  # where its interval is another than ours
         self._last_end = -inf
+        self._knows_all_from = -inf  # when our own requests are known for all of the server's interval
         self.paused_until = -inf
         self.asked_to_wait_until = -inf
         """The end of the longest `Retry-After`, which is a pause, too."""
@@ -94,6 +94,7 @@ class Window:
         self._newest_heard = 0
         self._newest_heard_of_day = 0
         self._beside_newest_of_day = 0
+        self._probe: Slot | None = None  # the last that looks whether the day has turned
 
     def take(self, now: float) -> Slot | None:
         """Take a slot, or return None when no request may be sent now."""
@@ -104,11 +105,13 @@ class Window:
             return None
         if self._ended_at_server is not None and self.under_way + self._ended.count(now) >= self._max_requests:
             return None
-        beside = self.under_way
-        self.under_way += 1
         self._sent += 1
         self._credit -= 1
-        return Slot(self._sent, in_use + 1, beside, self.day.take(now))
+        slot = Slot(self._sent, in_use + 1, self.under_way)
+        self.under_way += 1
+        if self.day.take(now):
+            self._probe = slot
+        return slot
 
     def free_at(self, now: float) -> float | None:
         """Return when a request may be sent at the earliest, or None when that is known once an answer comes."""
@@ -133,9 +136,9 @@ class Window:
         self.day.spend(now)
         if headers:
             self._heed(slot, now, headers)
-        if slot.is_probe and status is not None and 200 <= status < 300 and slot.number > self._newest_heard_of_day:
+        if slot is self._probe and slot.number > self._newest_heard_of_day and status is not None and status < 300:
             self.day.hear_nothing()
-        if status == 429:
+        if status == 429 and not self.day.is_over:
             self._pause(slot, now, retry_after(headers))
         elif slot.number > self._sent_before_pause:
             self._credit += 1 if status is None else 2
@@ -145,7 +148,7 @@ class Window:
         self.under_way -= 1
         if slot.number > self._sent_before_pause:
             self._credit += 1
-        if slot.is_probe:
+        if slot is self._probe:
             self.day.probe_again()
 
     def limit(self, now: float) -> int:
@@ -156,6 +159,11 @@ class Window:
     def in_use(self, now: float) -> int:
         """Count the slots that are not free, in the server's interval."""
         return self.under_way + (self._ended_at_server or self._ended).count(now)
+
+    def tightest(self, now: float) -> tuple[int, int, float]:
+        """Return how many requests of how many are in use, and in what interval, where the fewest are left."""
+        counts = [(self.under_way + ended.count(now), limit, ended.interval) for ended, limit in self._limits(now)]
+        return min(counts, key=lambda count: count[1] - count[0])
 
     def new_at(self, now: float) -> float:
         """Return when there will be nothing to remember of this window, as far as is known by now."""
@@ -183,38 +191,40 @@ class Window:
         """Follow the server, by the newest request's word where answers overtake each other."""
         if (day := daily_headers(headers)) is not None:
             is_newest = slot.number > self._newest_heard_of_day
-            self.day.hear(day, now, is_newest=is_newest, is_probe=slot.is_probe)
+            self.day.hear(day, now, is_newest=is_newest, is_probe=slot is self._probe)
             if is_newest:
                 self._newest_heard_of_day = slot.number
                 self._beside_newest_of_day = slot.beside
         said = window_headers(headers)
         if said is None:
             return
-        if said.max_requests is not None and said.remaining is not None:
-            # At the most, the server has counted for us what was under way or answered less than a window before
-            # this request, and what went since: more than that is others'.
-            ours = slot.held + self._sent - slot.number
-            self.budget.observe(said.max_requests - said.remaining - ours, now)
         if slot.number > self._newest_heard:
             self._newest_heard = slot.number
             if said.max_requests is not None:
                 self.budget.max_requests = said.max_requests
             if said.interval is not None:
-                self._measure_by(said.interval)
+                self._measure_by(said.interval, now)
             if said.remaining is not None:
                 self.budget.remaining = said.remaining
+        if said.max_requests is not None and said.remaining is not None and now >= self._knows_all_from:
+            # At the most, the server has counted for us what was under way or answered less than a window before
+            # this request, and what went since: more than that is others'.
+            ours = slot.held + self._sent - slot.number
+            self.budget.observe(said.max_requests - said.remaining - ours, now)
 
-    def _measure_by(self, interval: float) -> None:
+    def _measure_by(self, interval: float, now: float) -> None:
         """Count in the server's interval, and in ours where that is another."""
         if interval == self.interval:
             return
+        if interval > self.interval:
+            self._knows_all_from = now + interval
         self.interval = interval
         if interval == self._interval:
             self._ended_at_server = None
         else:
             known = [self._ended] if self._ended_at_server is None else [self._ended, self._ended_at_server]
             longest = max(known, key=lambda ended: ended.hold)
-            self._ended_at_server = longest.with_hold(interval + self._resolution)
+            self._ended_at_server = longest.within(interval)
 
     def _pause(self, slot: Slot, now: float, asked: float | None) -> None:
         self.paused_until = max(self.paused_until, now + (asked or self.interval))

@@ -145,6 +145,14 @@ def test_promise_33_a_request_that_looked_is_believed_however_little_there_is() 
     assert day.used_up_for(900.0, under_way=0) is None
 
 
+def test_a_day_is_over_when_nothing_remains_of_it() -> None:
+    day = DailyBudget(200_000, burst=10)
+    assert not day.is_over
+    for remaining in (1, 0):
+        hear(day, 200_000, remaining)
+        assert day.is_over is (remaining == 0)
+
+
 def test_promise_33_a_look_that_never_went_is_left_to_the_next() -> None:
     day = DailyBudget(200_000, burst=100)
     hear(day, 200_000, 0)

@@ -118,7 +118,13 @@ def current_task() -> asyncio.Task[Any]:
 
 
 @settings(max_examples=150)
-@given(plans, st.integers(1, 6), st.floats(0.5, 20), st.none() | st.floats(0, 20), st.booleans())
+@given(
+    plans,
+    st.integers(1, 6),
+    st.floats(0.5, 20) | st.integers(500, 20_000).map(lambda milliseconds: milliseconds / 1000),
+    st.none() | st.floats(0, 20),
+    st.booleans(),
+)
 def test_promise_30_a_sole_consumer_is_never_refused(
     plans: list[Plan], limit: int, interval: float, start: float | None, says_limits: bool
 ) -> None:
@@ -569,12 +575,13 @@ async def test_promise_10_a_pause_that_is_too_long_for_a_waiter_ends_its_wait_an
 async def test_promise_10_waiters_cancelled_in_the_turn_of_the_pause_are_cancelled() -> None:
     limiter = WindowRateLimiter(RateLimit(max_requests=1, interval=10.0))
     permit = await limiter.acquire("A")
-    before, after = (asyncio.create_task(limiter.acquire("A", max_pause=60.0)) for _ in range(2))
+    first, before, after = (asyncio.create_task(limiter.acquire("A", max_pause=60.0)) for _ in range(3))
     await asyncio.sleep(0)
     before.cancel()
     permit.release(status=429, headers={"Retry-After": "3600"})
     after.cancel()
-    await asyncio.wait([before, after])
+    await asyncio.wait([first, before, after])
+    assert isinstance(first.exception(), RateLimitError)
     assert before.cancelled()
     assert after.cancelled()
     await limiter.acquire("A")
@@ -604,6 +611,17 @@ async def test_promise_10_patient_calls_are_not_looked_through_at_every_429() ->
     assert round(now() - started) == 30
     for task in patient[1:]:
         (await task).cancel()
+
+
+@virtual_time
+async def test_promise_10_a_pause_that_just_fits_is_sat_out() -> None:
+    limiter = WindowRateLimiter(RateLimit(max_requests=1))
+    permit = await limiter.acquire("A")
+    waiting = asyncio.create_task(limiter.acquire("A", max_pause=30.0))
+    await asyncio.sleep(0)
+    permit.release(status=429, headers={"Retry-After": "30"})
+    (await waiting).cancel()
+    assert round(now()) == 1030
 
 
 @virtual_time

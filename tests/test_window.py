@@ -277,6 +277,46 @@ def test_promise_33_the_last_word_on_the_day_counts_whoever_has_it(newer: int, o
     assert day.used_up_for(1.0, under_way=0) is not None
 
 
+def test_promise_33_an_old_look_given_back_does_not_make_for_another() -> None:
+    day = DailyBudget(200_000, burst=100)
+    of = window(5, day=day)
+    nothing = {"X-RateLimit-Daily-Remaining": "0"}
+    of.release(take_one(of, 0.0), 0.0, status=200, headers=nothing)
+    old = take_one(of, 900.0)
+    of.release(take_one(of, 1800.0), 1800.0, status=429, headers=nothing)
+    of.cancel(old)
+    assert day.used_up_for(1810.0, under_way=0) == 890.0
+
+
+def test_a_429_of_the_day_says_nothing_of_the_window() -> None:
+    of = window(100)
+    slots = take(of, 0.0, 60)
+    headers = limits(100, 95) | {"X-RateLimit-Daily-Remaining": "0", "Retry-After": "7200"}
+    of.release(slots[0], 0.0, status=429, headers=headers)
+    assert (of.limit(0.0), of.paused_until <= 0.0, of.asked_to_wait_until <= 0.0) == (100, True, True)
+
+
+def test_promise_12_our_own_requests_are_no_others_when_the_interval_grows() -> None:
+    of = window(100)
+    for second in range(60):
+        of.release(take_one(of, float(second)), float(second), status=200, headers={})
+    of.release(take_one(of, 60.0), 60.0, status=200, headers=limits(100, 39, 100_000))
+    of.release(take_one(of, 61.0), 61.0, status=200, headers=limits(100, 38, 100_000))
+    assert of.limit(61.0) == 100
+    of.release(take_one(of, 160.0), 160.0, status=200, headers=limits(100, 38, 100_000))
+    assert of.limit(160.0) < 100
+
+
+def test_of_two_windows_the_one_that_leaves_fewer_is_shown() -> None:
+    of = window(2)
+    assert of.tightest(0.0) == (0, 2, W)
+    for moment in (0.0, 1.0):
+        of.release(take_one(of, moment), moment, status=200, headers=limits(100, 99, 1_000))
+    assert of.tightest(1.0) == (2, 2, W)
+    of.release(take_one(of, 12.0), 12.0, status=200, headers=limits(1, 0, 60_000))
+    assert of.tightest(12.0) == (1, 1, 60.0)
+
+
 def test_promise_33_a_look_that_was_not_sent_is_left_to_the_next() -> None:
     day = DailyBudget(200_000, burst=100)
     of = window(5, day=day)
