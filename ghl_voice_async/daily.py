@@ -98,7 +98,7 @@ class DailyBudget:
 
     def hear_nothing(self) -> None:
         """Take in that a request which looked was served without a word on the day, so that it must have turned."""
-        self._server_limit = self._server_remaining = None
+        self._server_remaining = None
 
     def remaining(self, now: float, *, under_way: int) -> int:
         """Return how many requests are left, as far as anyone knows."""

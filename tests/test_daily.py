@@ -204,6 +204,15 @@ def test_promise_33_a_look_that_is_served_without_a_word_has_found_a_new_day() -
     assert day.remaining(0.0, under_way=0) == 200_000
 
 
+def test_promise_33_our_own_count_does_not_end_the_new_day_that_a_look_found() -> None:
+    day = DailyBudget(3, burst=2)
+    for _ in range(3):
+        day.spend(0.0)
+    hear(day, 3, 0)
+    day.hear_nothing()
+    assert day.used_up_for(0.0, under_way=0) is None
+
+
 def test_what_is_over_is_not_kept_while_the_server_counts() -> None:
     day = DailyBudget(100, burst=100)
     hear(day, 100, 50)
