@@ -277,6 +277,15 @@ def test_promise_33_the_last_word_on_the_day_counts_whoever_has_it(newer: int, o
     assert day.used_up_for(1.0, under_way=0) is not None
 
 
+def test_promise_33_an_older_request_is_not_taken_for_the_newest_after_another() -> None:
+    day = DailyBudget(200_000, burst=5)
+    of = window(5, day=day)
+    first, second, third = take(of, 0.0, 3)
+    for slot, remaining in ((third, 50_000), (first, 49_999), (second, 0)):
+        of.release(slot, 1.0, status=200, headers={"X-RateLimit-Daily-Remaining": str(remaining)})
+    assert day.remaining(1.0, under_way=0) == 49_999
+
+
 def test_promise_33_an_old_look_given_back_does_not_make_for_another() -> None:
     day = DailyBudget(200_000, burst=100)
     of = window(5, day=day)
