@@ -6,7 +6,6 @@ import time
 from collections import Counter
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from itertools import count
 from typing import Any, Literal, get_args
 from unittest.mock import patch
 
@@ -31,6 +30,7 @@ from ghl_voice_async import (
 )
 from ghl_voice_async.rate_limit import Unlimited
 from ghl_voice_async.testing.window import FixedWindow, LocationLimits, SlidingWindow
+from ghl_voice_async.window import Slot, Window
 
 
 async def request(limiter: WindowRateLimiter, latency: float, sent: list[float], location: str = "A") -> None:
@@ -47,8 +47,6 @@ async def test_the_limit_is_spent_at_once_and_then_waited_for() -> None:
     await asyncio.gather(*(request(limiter, 0.5, sent) for _ in range(7)))
     assert [round(time - sent[0], 3) for time in sent] == [0, 0, 0, 10.5, 10.5, 10.5, 21.0]
 
-
-NUMBERS = count()
 
 Fate = Literal["answered", "unanswered", "cancelled", "unsent"]
 
@@ -79,10 +77,9 @@ plans = st.lists(
 
 @define
 class Sent:
-    """A request that arrived: its place in the order of permits, and the limit that was in force for its permit."""
+    """A request that arrived, and the permit that it had."""
 
-    number: int
-    limit: int
+    permit: Permit
     arrived: float
 
 
@@ -92,7 +89,6 @@ async def carry_out(plan: Plan, limiter: WindowRateLimiter, judge: Judge, sent: 
     if plan.leaps:
         jump(plan.leaps)
     permit = await limiter.acquire("A")
-    number, limit = next(NUMBERS), limiter.rate_limits["A"].limit
     if plan.fate == "unsent":
         await asyncio.sleep(plan.there)
         permit.cancel()
@@ -100,7 +96,7 @@ async def carry_out(plan: Plan, limiter: WindowRateLimiter, judge: Judge, sent: 
     try:
         await asyncio.sleep(plan.there)
         status, headers = judge.answer()
-        sent.append(Sent(number, limit, now()))
+        sent.append(Sent(permit, now()))
         if plan.fate == "cancelled":
             asyncio.get_running_loop().call_later(plan.back / 2, current_task().cancel)
         await asyncio.sleep(plan.back)
@@ -109,6 +105,11 @@ async def carry_out(plan: Plan, limiter: WindowRateLimiter, judge: Judge, sent: 
     else:
         answered = plan.fate == "answered"
         permit.release(status=status if answered else None, headers=headers if answered else {})
+
+
+def slot_of(permit: Permit) -> Slot:
+    slot: Slot = permit.slot  # type: ignore[attr-defined]  # the default limiter's
+    return slot
 
 
 def current_task() -> asyncio.Task[Any]:
@@ -172,14 +173,25 @@ def test_promise_12_no_window_holds_more_than_the_limit_that_its_last_request_kn
                 "X-RateLimit-Interval-Milliseconds": str(interval),
             }
 
+        taken: list[Slot] = []  # in the order in which they were
+        known: list[int] = []  # the limit that was in force for each
+        take = Window.take
+
+        def take_and_note(window: Window, moment: float) -> Slot | None:
+            limit = window.limit(moment)
+            if (slot := take(window, moment)) is not None:
+                taken.append(slot)
+                known.append(limit)
+            return slot
+
         sent: list[Sent] = []
-        with patch.object(LocationLimits, "headers", headers):
+        with patch.object(LocationLimits, "headers", headers), patch.object(Window, "take", take_and_note):
             await asyncio.gather(*(carry_out(plan, limiter, judge, sent) for plan in plans))
         for last in sent:
-            inside = [other for other in sent if last.arrived - 10.0 < other.arrived <= last.arrived]
+            inside = [other.permit for other in sent if last.arrived - 10.0 < other.arrived <= last.arrived]
             assert len(inside) <= 4
             if not intervals:
-                assert len(inside) <= max(inside, key=lambda other: other.number).limit
+                assert len(inside) <= known[max(taken.index(slot_of(permit)) for permit in inside)]
 
     scenario()
 
