@@ -56,6 +56,7 @@ if TYPE_CHECKING:
         WorkflowTriggerParameters,
     )
     from ghl_voice_async.rate_limit import Permit, RateLimit, RateLimiter, RateLimitState, WindowRateLimiter
+    from ghl_voice_async.result import CallLogResult, CallRef
     from ghl_voice_async.retry import RetryPolicy
 
 __all__ = [
@@ -67,6 +68,8 @@ __all__ = [
     "BadRequestError",
     "CallEvent",
     "CallLog",
+    "CallLogResult",
+    "CallRef",
     "CallTransferActionParameters",
     "ClientClosedError",
     "CustomActionApiDetails",
@@ -112,7 +115,7 @@ __all__ = [
 ]
 
 # Light modules first: a name is looked for in this order, and what is found ends the search.
-_MODULES = ("errors", "models", "decoder", "hooks", "rate_limit", "retry", "auth", "client")
+_MODULES = ("errors", "models", "decoder", "hooks", "result", "rate_limit", "retry", "auth", "client")
 
 
 if not TYPE_CHECKING:  # a type checker that saw this would believe in any name

@@ -35,6 +35,7 @@ class Call:
     """What is known of one call. Times are the event loop's."""
 
     request: Request
+    rate_limiter: RateLimiter
     retry: RetryPolicy
     hooks: Hooks
     attempts: int = 0
@@ -82,7 +83,6 @@ class Sending:
     """One send of a call. It is one request on the wire, unless a middleware of a borrowed session sends more."""
 
     call: Call
-    limiter: RateLimiter
     permit: Permit | None = None
     sent_at: float | None = None
 
@@ -90,7 +90,7 @@ class Sending:
         """Wait until a request may be sent."""
         call = self.call
         asked_at = _now()
-        self.permit = await self.limiter.acquire(
+        self.permit = await call.rate_limiter.acquire(
             call.request.location_id, max_pause=call.retry.max_elapsed - call.elapsed()
         )
         waited = _now() - asked_at

@@ -4,27 +4,33 @@ from __future__ import annotations
 
 import os
 import warnings
+from collections.abc import AsyncIterable, Iterable
 from typing import TYPE_CHECKING
 
 from ghl_voice_async.auth import Secret, StaticToken, TokenProvider
+from ghl_voice_async.bulk import Bulk
 from ghl_voice_async.decoder import decode_call_log
 from ghl_voice_async.errors import InvalidInputError
 from ghl_voice_async.rate_limit import RateLimit, RateLimiter, Unlimited, WindowRateLimiter
-from ghl_voice_async.request import call_log_request, check_base_url, request_headers
+from ghl_voice_async.request import call_log_request, check_base_url, check_id, request_headers
+from ghl_voice_async.result import CallRef
 from ghl_voice_async.retry import RetryPolicy
 from ghl_voice_async.session import Session
 from ghl_voice_async.transport import Transport
 from ghl_voice_async.validation import check_count, check_seconds
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
     from types import TracebackType
     from typing import Self
 
     import aiohttp
 
+    from ghl_voice_async.bulk import Calls
     from ghl_voice_async.hooks import Hook
     from ghl_voice_async.models import CallLog
     from ghl_voice_async.rate_limit import RateLimitState
+    from ghl_voice_async.result import CallLogResult
 
 __all__ = ["VoiceAIClient"]
 
@@ -91,6 +97,47 @@ class VoiceAIClient:
             check_seconds("deadline", deadline)
         return await self._session.run(request, decode_call_log, deadline=deadline)
 
+    def fetch_call_logs(
+        self,
+        calls: Calls,
+        location_id: str | None = None,
+        *,
+        concurrency: int = 64,
+        ordered: bool = False,
+        look_ahead: int = 10_000,
+    ) -> AsyncGenerator[CallLogResult, None]:
+        """Fetch many call logs, as fast as the rate limit allows, with one result for each item of the input.
+
+        `calls` is an iterable or an async iterable of call ids of the location `location_id`, or of
+        `CallRef`s and other pairs of a call id and a location id, which may be mixed with ids. It is read as
+        results are taken, may be endless, and is closed at the end where it is a generator.
+
+        Results come as they complete, or in the order of the input with `ordered=True`. A call that fails is a
+        result, too, and so is an item that names no call. At most `concurrency` requests are under way at once. A
+        location that waits for its rate limit does not hold up others, unless the next of these is more than
+        `look_ahead` items further on in the input; no more than `look_ahead + concurrency` items are read ahead
+        of the results taken.
+
+        To leave the loop early, close the generator, with `contextlib.aclosing` best: that cancels what is in flight
+        and waits for its end.
+
+        Raises `InvalidInputError` at once for arguments that cannot be right. In the loop, after the results of all
+        that was fetched, `AuthenticationError` for a token that was refused with no other to try and
+        `ClientClosedError` are raised, and, after the results of all that was read, what the input itself raised.
+        """
+        if isinstance(calls, str | bytes | bytearray | CallRef) or not isinstance(calls, Iterable | AsyncIterable):
+            raise InvalidInputError(f"calls must be an iterable of call ids or CallRefs, not {type(calls).__name__}")
+        if location_id is not None:
+            check_id("location_id", location_id, call_id=None, location_id=location_id)
+        bulk = Bulk(
+            self._fetch,
+            self._session.rate_limiter,
+            concurrency=check_count("concurrency", concurrency),
+            look_ahead=check_count("look_ahead", look_ahead),
+            ordered=ordered,
+        )
+        return bulk.results(calls, location_id)
+
     def add_hook(self, hook: Hook) -> None:
         """Call `hook` with a `CallEvent` for every request, response, retry and wait for the rate limit.
 
@@ -125,6 +172,10 @@ class VoiceAIClient:
         if session is not None and session.abandon():
             message = f"unclosed {self!r}: use `async with`, or await its aclose()"
             warnings.warn(message, ResourceWarning, stacklevel=2, source=self)
+
+    async def _fetch(self, ref: CallRef, rate_limiter: RateLimiter) -> CallLog:
+        request = call_log_request(self._base_url, self._headers, *ref)
+        return await self._session.run(request, decode_call_log, rate_limiter=rate_limiter)
 
     def __repr__(self) -> str:
         # Tracebacks with local variables show clients whose arguments were refused, too.

@@ -62,7 +62,7 @@ def request_headers(api_version: str) -> dict[str, str]:
     }
 
 
-def check_id(name: str, value: str, *, call_id: str, location_id: str) -> None:
+def check_id(name: str, value: str, *, call_id: str | None, location_id: str) -> None:
     """Raise `InvalidInputError` unless `value` is 1 to 256 of `A-Z a-z 0-9 _ -`."""
     if isinstance(value, str) and _ID.fullmatch(value):
         return

@@ -40,9 +40,19 @@ class Session:
     _budget: RetryBudget = field(factory=RetryBudget, init=False)
     _lifecycle: Lifecycle = field(factory=Lifecycle, init=False)
 
-    async def run(self, request: Request, decode: Callable[[bytes], T], *, deadline: float | None = None) -> T:
-        """Run one call to its end. Every error of ours that leaves here names the call and its attempts."""
-        call = Call(request, self.retry, self.hooks)
+    async def run(
+        self,
+        request: Request,
+        decode: Callable[[bytes], T],
+        *,
+        deadline: float | None = None,
+        rate_limiter: RateLimiter | None = None,
+    ) -> T:
+        """Run one call to its end. Every error of ours that leaves here names the call and its attempts.
+
+        `rate_limiter` takes the place of the session's: a bulk has a view of it for each of its calls.
+        """
+        call = Call(request, rate_limiter or self.rate_limiter, self.retry, self.hooks)
         attempt = partial(self._attempt, call)
         try:
             scope = self._lifecycle.begin(deadline)
@@ -98,7 +108,7 @@ class Session:
 
     async def _send(self, call: Call, token: Secret) -> Response:
         """Send once, under a permit. Whatever becomes of the request, its permit is given back once."""
-        sending = Sending(call, self.rate_limiter)
+        sending = Sending(call)
         try:
             await sending.take_permit()
             response = await self.transport.send(call.request, token, before_send=sending.before_send)

@@ -1,0 +1,273 @@
+"""Many calls: bounded workers, a turn for each location, and one result for each item of the input."""
+
+from __future__ import annotations
+
+import asyncio
+import reprlib
+from collections import deque
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Coroutine,
+    Generator,
+    Iterable,
+)
+from typing import TYPE_CHECKING, Any
+
+from attrs import define
+
+from ghl_voice_async.errors import AuthenticationError, ClientClosedError, GHLVoiceError, InvalidInputError
+from ghl_voice_async.result import CallLogResult, CallRef
+from ghl_voice_async.schedule import Item, Schedule
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ghl_voice_async.models import CallLog
+    from ghl_voice_async.rate_limit import Permit, RateLimiter
+
+__all__ = ["Bulk", "Calls"]
+
+Calls = Iterable[str | tuple[str, str]] | AsyncIterable[str | tuple[str, str]]
+"""Call ids, or pairs of a call id and a location id such as `CallRef`."""
+
+_READ_AT_ONCE = 100  # items of an input that never waits, before everybody else has a turn
+
+
+class Bulk:
+    """One run over an input: it is read as there is something to do with it, and fetched by workers.
+
+    A worker fetches one call after another, each of them in one of `concurrency` places. A call that waits for its
+    location gives its place up, and other workers go on with other locations; when it has its permit, it has
+    the next free place before any call that has not begun.
+    """
+
+    def __init__(
+        self,
+        fetch: Callable[[CallRef, RateLimiter], Awaitable[CallLog]],
+        rate_limiter: RateLimiter,
+        *,
+        concurrency: int,
+        look_ahead: int,
+        ordered: bool,
+    ) -> None:
+        self.rate_limiter = rate_limiter
+        self.schedule = Schedule(concurrency=concurrency, look_ahead=look_ahead, ordered=ordered)
+        self._fetch = fetch
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._returning: deque[asyncio.Future[None]] = deque()  # calls with a permit, that wait for a place
+        self._news = asyncio.Event()  # for the consumer
+        self._is_short = asyncio.Event()  # of input, for the reader
+        self._will_begin = False
+        self._failure: Exception | None = None
+
+    async def results(self, calls: Calls, location_id: str | None) -> AsyncGenerator[CallLogResult, None]:
+        """Give a result for each item. Raise what makes going on pointless, after all that was fetched."""
+        source = _source(calls)
+        self._start(self._read(source, location_id))
+        try:
+            while True:
+                while (result := self.schedule.next_result()) is not None:
+                    self.begin()
+                    yield result
+                if self.schedule.is_over:
+                    break
+                self._news.clear()
+                await self._news.wait()
+        finally:
+            self.schedule.stop()
+            await _end(self._tasks)
+            if (close := getattr(source, "aclose", None)) is not None:
+                await close()
+        if self._failure is not None:
+            failure, self._failure = self._failure, None
+            try:
+                raise failure
+            finally:
+                del failure  # or its traceback would hold on to it, and to the whole bulk
+
+    def begin(self) -> None:
+        """Begin what can be begun now, and have more read where little is left."""
+        self._will_begin = False
+        while (item := self.schedule.begin()) is not None:
+            self._start(self._work(item))
+        if self.schedule.is_short:
+            self._is_short.set()
+
+    def leave_place(self) -> None:
+        """Give a place to a call that waits for one, or else to one that begins."""
+        self.schedule.leave_place()
+        if self._returning and self.schedule.take_place():
+            self._returning.popleft().set_result(None)
+        elif not self._will_begin:
+            # Not at once: where there is no waiting for the location, the call takes its place again right away.
+            self._will_begin = True
+            asyncio.get_running_loop().call_soon(self.begin)
+
+    async def take_place(self) -> None:
+        """Return when there is a place for a call that has waited for its location."""
+        if not self.schedule.take_place():
+            place = asyncio.get_running_loop().create_future()
+            self._returning.append(place)
+            try:
+                await place
+            except asyncio.CancelledError:
+                if place in self._returning:
+                    self._returning.remove(place)
+                raise
+
+    async def _read(self, source: AsyncIterator[object], location_id: str | None) -> None:
+        try:
+            async for given in source:
+                ref, error = _reference(given, location_id)
+                if error is None:
+                    self.schedule.add(ref)
+                else:
+                    self.schedule.reject(CallLogResult(self.schedule.read, ref, error=error))
+                    self._news.set()
+                self.begin()
+                while not self.schedule.has_room:
+                    if self.schedule.is_stopped:
+                        return
+                    self._is_short.clear()
+                    await self._is_short.wait()
+                if self.schedule.read % _READ_AT_ONCE == 0:
+                    await asyncio.sleep(0)
+        except Exception as error:  # noqa: BLE001  # it is the caller's, and reaches the caller
+            self._failure = self._failure or error
+        self.schedule.read_up()
+        self._news.set()
+
+    async def _work(self, item: Item | None) -> None:
+        while item is not None:
+            turn = _Turn(self, item.ref.location_id)
+            result = await self._result(item, turn)
+            turn.end()
+            self.schedule.end(result)
+            self._news.set()
+            item = self.schedule.begin()
+            if self.schedule.is_short:
+                self._is_short.set()
+
+    async def _result(self, item: Item, turn: _Turn) -> CallLogResult | None:
+        try:
+            return CallLogResult(*item, call_log=await self._fetch(item.ref, turn))
+        except (AuthenticationError, ClientClosedError) as error:
+            self._stop(error)
+            return None
+        except Exception as error:  # noqa: BLE001  # a token provider or a rate limiter may raise what it likes
+            return CallLogResult(*item, error=error)
+
+    def _stop(self, failure: Exception) -> None:
+        """Begin nothing more: what is in flight is still delivered, and then the failure raised."""
+        self._failure = self._failure or failure
+        self.schedule.stop()
+        self._news.set()
+
+    def _start(self, run: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(run, name="ghl-voice-async bulk")
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if task.cancelled():
+            self._stop(GHLVoiceError("a task of this bulk was cancelled by somebody else than its consumer"))
+
+
+@define(eq=False)
+class _Turn:
+    """The rate limit as one call of a bulk sees it, and the permit that it has: waiting, it leaves its place."""
+
+    bulk: Bulk
+    location_id: str
+    permit: Permit | None = None
+    is_asking: bool = True
+    has_place: bool = True
+
+    async def acquire(self, location_id: str, *, max_pause: float) -> Permit:
+        self._leave_place()
+        try:
+            self.permit = await self.bulk.rate_limiter.acquire(location_id, max_pause=max_pause)
+        finally:
+            self._let_others_ask()
+        try:
+            await self.bulk.take_place()
+        except asyncio.CancelledError:
+            self.cancel()
+            raise
+        self.has_place = True
+        return self
+
+    def release(self, *, status: int | None, headers: Mapping[str, str]) -> None:
+        permit, self.permit = self.permit, None
+        assert permit is not None  # noqa: S101  # a permit is given back once
+        permit.release(status=status, headers=headers)
+        if status == 429:
+            self._leave_place()  # it waits from now on, be it asleep or for its permit
+
+    def cancel(self) -> None:
+        permit, self.permit = self.permit, None
+        assert permit is not None  # noqa: S101  # likewise
+        permit.cancel()
+
+    def end(self) -> None:
+        """Take in that the call is over."""
+        self._leave_place()
+        self._let_others_ask()
+
+    def _leave_place(self) -> None:
+        if self.has_place:
+            self.has_place = False
+            self.bulk.leave_place()
+
+    def _let_others_ask(self) -> None:
+        if self.is_asking:
+            self.is_asking = False
+            self.bulk.schedule.allow(self.location_id)
+
+
+def _reference(given: object, location_id: str | None) -> tuple[CallRef, InvalidInputError | None]:
+    """Read one item of the input, or say what is wrong with it."""
+    match given:
+        case str() if location_id is not None:
+            return CallRef(given, location_id), None
+        case [str(call_id), str(its_location_id)]:
+            return CallRef(call_id, its_location_id), None
+        case str():
+            shown, reason = given, "a call id without a location: pass location_id, or pairs of both"
+        case _:
+            shown, reason = reprlib.repr(given), "neither a call id nor a pair of a call id and a location id"
+    ref = CallRef(shown, location_id or "")
+    return ref, InvalidInputError(reason, call_id=ref.call_id, location_id=ref.location_id)
+
+
+def _source(calls: Calls) -> AsyncIterator[object]:
+    return aiter(calls) if isinstance(calls, AsyncIterable) else _each(calls)
+
+
+async def _each(calls: Iterable[object]) -> AsyncGenerator[object, None]:
+    items = iter(calls)
+    try:
+        for item in items:
+            yield item
+    finally:
+        if isinstance(items, Generator):  # and not a file, which is its owner's to close
+            items.close()
+
+
+async def _end(tasks: set[asyncio.Task[None]]) -> None:
+    """Cancel the tasks and return when they have ended, however often the wait for that is cancelled."""
+    for task in tasks:
+        task.cancel()
+    cancelled = None
+    while tasks:
+        try:
+            await asyncio.wait(tasks)
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is not None:
+        raise cancelled

@@ -1,0 +1,167 @@
+"""The calls of a bulk between its input and its results: what to read, to begin and to deliver. Pure.
+
+It knows no event loop and no network: `Bulk` tells it what happens, and asks it what to do.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from ghl_voice_async.result import CallLogResult, CallRef
+
+__all__ = ["Item", "Schedule"]
+
+
+class Item(NamedTuple):
+    """A call of the input, and its position there."""
+
+    position: int
+    ref: CallRef
+
+
+class Schedule:
+    """Keeps the calls that are read and not begun, the places of those that are begun, and undelivered results.
+
+    Locations take turns, and each is asked about by one call at a time: from `begin` until `allow` the others of
+    that location are passed over. So a location that has to wait holds up nobody, and a single call beside the
+    bulk finds one of its calls waiting, not all of them.
+
+    Nothing is read or begun while the consumer has `concurrency` results to take, or while `look_ahead` +
+    `concurrency` items are read and not delivered.
+    """
+
+    def __init__(self, *, concurrency: int, look_ahead: int, ordered: bool) -> None:
+        self._concurrency = concurrency
+        self._most_undelivered = look_ahead + concurrency
+        self._ordered = ordered
+        self._waiting: dict[str, deque[Item]] = {}  # by location, in the order of the input
+        self._count = 0  # of these
+        self._ready: deque[str] = deque()  # locations with calls, about which nobody is asking
+        self._asking: set[str] = set()
+        self._free_places = concurrency
+        self._in_flight = 0
+        self._results: deque[CallLogResult] = deque()
+        self._early: dict[int, CallLogResult] = {}  # whose turn has not come, where the order is kept
+        self._next_in_order = 0
+        self._delivered = 0
+        self._is_read_up = False
+        self._is_stopped = False
+        self.read = 0
+        """Items of the input so far."""
+
+    @property
+    def has_room(self) -> bool:
+        """Whether another item may be read."""
+        return self._may_read and (self._count < self._concurrency or self._has_idle_places)
+
+    @property
+    def is_short(self) -> bool:
+        """Whether an item should be read now: there is room for a good many, or nothing else to begin."""
+        return self._may_read and (self._count <= self._concurrency // 2 or self._has_idle_places)
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether nothing more is begun or read."""
+        return self._is_stopped
+
+    @property
+    def is_over(self) -> bool:
+        """Whether there will be no more results than `next_result` has now."""
+        return not self._in_flight and (self._is_stopped or (self._is_read_up and not self._count))
+
+    def add(self, ref: CallRef) -> None:
+        """Take in the next item of the input."""
+        location_id = ref.location_id
+        waiting = self._waiting.get(location_id)
+        if waiting is None:
+            waiting = self._waiting[location_id] = deque()
+            if location_id not in self._asking:
+                self._ready.append(location_id)
+        waiting.append(Item(self.read, ref))
+        self._count += 1
+        self.read += 1
+
+    def reject(self, result: CallLogResult) -> None:
+        """Take in the result of the next item of the input, which cannot be fetched."""
+        self.read += 1
+        self._keep(result)
+
+    def read_up(self) -> None:
+        """Take in that the input has no more items."""
+        self._is_read_up = True
+
+    def stop(self) -> None:
+        """Begin nothing and read nothing from now on."""
+        self._is_stopped = True
+
+    def begin(self) -> Item | None:
+        """Return a call to be begun now, which has a place, or None."""
+        if self._is_stopped or self._is_behind or not self._free_places or not self._ready:
+            return None
+        location_id = self._ready.popleft()
+        waiting = self._waiting[location_id]
+        item = waiting.popleft()
+        if not waiting:
+            del self._waiting[location_id]
+        self._asking.add(location_id)
+        self._count -= 1
+        self._in_flight += 1
+        self._free_places -= 1
+        return item
+
+    def allow(self, location_id: str) -> None:
+        """Take in that the call which asked about a location has its permit, or is over without one."""
+        self._asking.remove(location_id)
+        if location_id in self._waiting:
+            self._ready.append(location_id)
+
+    def leave_place(self) -> None:
+        """Take in that a call gives its place up: it waits for its location, or it is over."""
+        self._free_places += 1
+
+    def take_place(self) -> bool:
+        """Give a call that has waited a place again, or return False while there is none."""
+        if not self._free_places:
+            return False
+        self._free_places -= 1
+        return True
+
+    def end(self, result: CallLogResult | None) -> None:
+        """Take in that a call is over, and its result where it has one."""
+        self._in_flight -= 1
+        if result is not None:
+            self._keep(result)
+
+    def next_result(self) -> CallLogResult | None:
+        """Return the next result to deliver, or None while there is none."""
+        if not self._results:
+            if not (self._early and self.is_over):
+                return None
+            # Those for which the order waited have no result: the bulk was stopped.
+            self._results.extend(self._early.pop(index) for index in sorted(self._early))
+        self._delivered += 1
+        return self._results.popleft()
+
+    @property
+    def _is_behind(self) -> bool:
+        """Whether the consumer has enough to do."""
+        return len(self._results) >= self._concurrency
+
+    @property
+    def _may_read(self) -> bool:
+        return self.read - self._delivered < self._most_undelivered and not self._is_behind and not self._is_stopped
+
+    @property
+    def _has_idle_places(self) -> bool:
+        return self._free_places > 0 and not self._ready
+
+    def _keep(self, result: CallLogResult) -> None:
+        if not self._ordered:
+            self._results.append(result)
+            return
+        self._early[result.index] = result
+        while self._next_in_order in self._early:
+            self._results.append(self._early.pop(self._next_in_order))
+            self._next_in_order += 1
