@@ -73,15 +73,17 @@ class Bulk:
                 while (result := self.schedule.next_result()) is not None:
                     self.begin()
                     yield result
-                if self.schedule.is_over:
+                if self.schedule.is_over or (self.schedule.is_stopped and not self._tasks):
                     break
                 self._news.clear()
                 await self._news.wait()
         finally:
             self.schedule.stop()
-            await _end(self._tasks)
-            if (close := getattr(source, "aclose", None)) is not None:
-                await close()
+            try:
+                await _end(self._tasks)
+            finally:
+                if (close := getattr(source, "aclose", None)) is not None:
+                    await close()
         if self._failure is not None:
             failure, self._failure = self._failure, None
             try:
@@ -176,6 +178,7 @@ class Bulk:
         self._tasks.discard(task)
         if task.cancelled():
             self._stop(GHLVoiceError("a task of this bulk was cancelled by somebody else than its consumer"))
+        self._news.set()
 
 
 @define(eq=False)
