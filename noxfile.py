@@ -104,7 +104,7 @@ def docs(session: nox.Session) -> None:
 
 @nox.session
 def demo(session: nox.Session) -> None:
-    """Fetch two thousand call logs from a simulator on this machine."""
+    """Fetch three thousand call logs from a simulator on this machine."""
     session.install(WHEEL)
     session.run("ghl-voice", "demo", *session.posargs)
 

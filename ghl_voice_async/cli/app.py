@@ -8,6 +8,7 @@ import click
 
 from ghl_voice_async import AuthenticationError, GHLVoiceError, InvalidInputError, PermissionDeniedError, __version__
 from ghl_voice_async.cli.demo import demo
+from ghl_voice_async.cli.fetch import fetch
 from ghl_voice_async.cli.get import get
 from ghl_voice_async.cli.page import printable
 from ghl_voice_async.cli.simulate import simulate
@@ -33,7 +34,7 @@ def ghl_voice() -> None:
     """
 
 
-for command in (get, simulate, demo):
+for command in (get, fetch, simulate, demo):
     ghl_voice.add_command(command)
 
 

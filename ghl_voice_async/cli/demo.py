@@ -3,111 +3,100 @@
 from __future__ import annotations
 
 import asyncio
-import time
-from collections import Counter
-from typing import TYPE_CHECKING
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Final
 
 import click
-from attrs import define, field
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
-from ghl_voice_async import GHLVoiceError, RateLimit, VoiceAIClient
+from ghl_voice_async import CallRef, RateLimit, VoiceAIClient, WindowRateLimiter, decode_call_log
+from ghl_voice_async.cli.gate import Gate
+from ghl_voice_async.cli.jsonl_file import JsonlFile
 from ghl_voice_async.cli.number import Number
+from ghl_voice_async.cli.outputs import Failures
+from ghl_voice_async.cli.progress import Tally
+from ghl_voice_async.cli.storing import Storing
+from ghl_voice_async.cli.summary import counts, kinds
 from ghl_voice_async.testing import VoiceAIServerProcess, everyday_faults
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from rich.table import Table
 
-    from ghl_voice_async.testing import Seen
+    from ghl_voice_async.testing import Seen, VoiceAIServer
 
 __all__ = ["demo"]
 
 # A slow connection is given up after this, so that one of them does not hold up the end of the show.
-_TIMEOUT = 5.0
-
-
-@define
-class _Outcome:
-    fetched: int = 0
-    failures: Counter[str] = field(factory=Counter)
-    seconds: float = 0.0
+_TIMEOUT: Final = 5.0
 
 
 @click.command()
-@click.option("--calls", type=click.IntRange(1), default=2000, show_default=True, help="Call logs to fetch.")
-@click.option("--locations", type=click.IntRange(1), default=20, show_default=True, help="Locations they are in.")
+@click.option("--calls", type=click.IntRange(1), default=3000, show_default=True, help="Call logs to fetch.")
+@click.option("--locations", type=click.IntRange(1), default=30, show_default=True, help="Locations they are in.")
 @click.option("--faults", type=Number(0, 1), default=0.03, show_default=True, help="Share that goes wrong.")
+@click.option("--max-requests", type=click.IntRange(1), default=20, show_default=True, help="Limit of a location.")
 @click.option(
     "--interval",
     type=Number(0, min_open=True),
-    default=10.0,
+    default=1.0,
     show_default=True,
     help="Seconds that the limit is for.",
 )
-def demo(calls: int, locations: int, faults: float, interval: float) -> int:
-    """Fetch call logs from a simulator with faults, and count what happened."""
+def demo(calls: int, locations: int, faults: float, max_requests: int, interval: float) -> int:
+    """Fetch call logs from a simulator with faults into a file, and compare it with what the simulator holds."""
     console = Console()
-    with VoiceAIServerProcess(faults=everyday_faults(faults), interval=interval) as server:
+    rate_limit = RateLimit(max_requests, interval)
+    with (
+        VoiceAIServerProcess(faults=everyday_faults(faults), max_requests=max_requests, interval=interval) as server,
+        TemporaryDirectory() as folder,
+    ):
         names = [f"demo-location-{number:02d}" for number in range(locations)]
         share = -(-calls // locations)
-        wanted = [(call_id, name) for name in names for call_id in server.twin.call_ids(share, name)][:calls]
-        what = (
-            f"Fetching {calls:,} call logs of {locations} location{'s' * (locations > 1)} from a simulator"
-            " in another process.\n"
-            f"It allows 100 requests in {interval:g} s to each location, and {faults:.0%} of its answers go wrong."
+        wanted = [CallRef(id_, name) for name in names for id_ in server.twin.call_ids(share, name)][:calls]
+        console.print(
+            f"Fetching {calls:,} call logs of {locations} location{'s' * (locations > 1)}, one location after another, "
+            "from a simulator in another process.\n"
+            f"It allows {max_requests:,} requests in {interval:g} s to each location, and {faults:.0%} of its answers "
+            "go wrong.",
+            soft_wrap=True,
         )
-        outcome = asyncio.run(_fetch_all(server, wanted, RateLimit(interval=interval), console, what))
+        tally = Tally.of(wanted, rate_limit)
+        path = Path(folder, "calls.jsonl")
+        asyncio.run(_fetch(server, wanted, tally, path, console))
+        if tally.done < tally.total:
+            raise click.Abort
         seen = server.stop()
-    console.print(_table(outcome, seen, calls))
-    return 1 if outcome.failures else 0
-
-
-async def _fetch_all(
-    server: VoiceAIServerProcess, wanted: list[tuple[str, str]], rate_limit: RateLimit, console: Console, what: str
-) -> _Outcome:
-    console.print(what)
-    outcome = _Outcome()
-    columns = (TextColumn("fetching"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console) as progress:
-        task = progress.add_task("fetching", total=len(wanted))
-        started = time.perf_counter()
-        async with (
-            VoiceAIClient(server.token, base_url=server.url, timeout=_TIMEOUT, rate_limit=rate_limit) as client,
-            asyncio.TaskGroup() as group,
-        ):
-            for call_id, location_id in wanted:
-                group.create_task(_fetch(client, call_id, location_id, outcome, lambda: progress.advance(task)))
-        outcome.seconds = time.perf_counter() - started
-    return outcome
+        right = sum(_is_right(line, server.twin) for line in path.open("rb")) if tally.fetched else 0
+    console.print(_table(tally, seen, right))
+    return 0 if right == calls else 1
 
 
 async def _fetch(
-    client: VoiceAIClient, call_id: str, location_id: str, outcome: _Outcome, advance: Callable[[], None]
+    server: VoiceAIServerProcess, wanted: list[CallRef], tally: Tally, path: Path, console: Console
 ) -> None:
+    gate = Gate(WindowRateLimiter(RateLimit() if tally.rate_limit is None else tally.rate_limit))
+    output = JsonlFile(path)
+    output.open()
     try:
-        await client.get_call_log(call_id, location_id)
-        outcome.fetched += 1
-    except GHLVoiceError as error:
-        outcome.failures[type(error).__name__] += 1
-    advance()
+        async with VoiceAIClient(server.token, base_url=server.url, timeout=_TIMEOUT, rate_limit=gate) as client:
+            client.add_hook(tally.see)
+            results = client.fetch_call_logs(wanted)
+            await Storing(results, gate, output, Failures(path), tally).run(console)
+    finally:
+        output.close()
 
 
-def _table(outcome: _Outcome, seen: Seen, calls: int) -> Table:
-    table = Table(show_header=False)
-    table.add_column()
-    table.add_column(justify="right")
-    table.add_column(style="dim")
-    table.add_row("fetched", f"{outcome.fetched:,}", f"of {calls:,}")
-    table.add_row("faults", f"{seen.faults.total():,}", _kinds(seen.faults))
-    table.add_row("retried", f"{seen.requests - calls:,}", "")
-    table.add_row("failed", f"{outcome.failures.total():,}", _kinds(outcome.failures))
+def _is_right(line: bytes, server: VoiceAIServer) -> bool:
+    """Tell whether a line is the call log that the simulator holds."""
+    call_log = decode_call_log(line)
+    location_id = call_log.extra.pop("locationId")
+    return call_log == decode_call_log(server.call_log(call_log.id, location_id))
+
+
+def _table(tally: Tally, seen: Seen, right: int) -> Table:
+    table = counts(tally)
+    table.add_row("as the simulator has it", f"{right:,}", f"of {tally.total:,}")
+    table.add_row("faults", f"{seen.faults.total():,}", kinds(seen.faults))
     table.add_row("refused (429)", f"{seen.refused:,}", "by the simulator's rate limit")
-    table.add_row("calls a second", f"{outcome.fetched / outcome.seconds:,.0f}", "")
-    table.add_row("time", f"{outcome.seconds:.1f} s", "")
     return table
-
-
-def _kinds(counts: Counter[str]) -> str:
-    return ", ".join(f"{count} {name}" for name, count in counts.most_common())

@@ -1,0 +1,103 @@
+"""A bulk that is stored while it comes, counted, shown, and ended in good order by a signal."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from contextlib import aclosing, contextmanager, suppress
+from typing import TYPE_CHECKING, Final
+
+from attrs import define, field
+
+from ghl_voice_async.cli.gate import Gate, GateShutError
+from ghl_voice_async.cli.progress import Tally, show_progress
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Iterator, Sequence
+
+    from rich.console import Console
+
+    from ghl_voice_async import CallLogResult
+    from ghl_voice_async.cli.outputs import Failures, Output
+
+__all__ = ["Storing"]
+
+_AT_ONCE: Final = 64  # results that wait to be stored, before no more are taken
+_GRACE: Final = 5.0  # seconds, for what is under way when a signal comes
+
+
+@define(eq=False)
+class Storing:
+    """Stores the results of one bulk.
+
+    That runs in a thread, with all that came during the last write, so that results are on disk as soon as the disk
+    allows. After a first SIGINT or SIGTERM nothing more is sent, and what is under way has a few seconds; a second one
+    ends that, too.
+    """
+
+    results: AsyncGenerator[CallLogResult, None]
+    gate: Gate
+    output: Output
+    failures: Failures
+    tally: Tally
+    _pending: list[CallLogResult] = field(factory=list, init=False)
+    _news: asyncio.Event = field(factory=asyncio.Event, init=False)
+    _room: asyncio.Event = field(factory=asyncio.Event, init=False)
+
+    async def run(self, console: Console | None) -> None:
+        """Return when all is stored, or when a signal has ended it; raise what the results raise, once they are."""
+        collector = asyncio.create_task(self._collect())
+        collector.add_done_callback(lambda _: self._news.set())
+        tasks = [collector]
+        if console is not None:
+            tasks.append(asyncio.create_task(show_progress(self.tally, console)))
+        try:
+            with self._stopped_by_signals(collector):
+                while self._pending or not collector.done():
+                    await self._store_what_came()
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
+        if not collector.cancelled():
+            collector.result()
+
+    async def _collect(self) -> None:
+        async with aclosing(self.results):
+            async for result in self.results:
+                if isinstance(result.error, GateShutError):
+                    continue
+                self._pending.append(result)
+                self._news.set()
+                if len(self._pending) >= _AT_ONCE:
+                    self._room.clear()
+                    await self._room.wait()
+
+    async def _store_what_came(self) -> None:
+        await self._news.wait()
+        self._news.clear()
+        while self._pending:
+            batch, self._pending = self._pending, []
+            self._room.set()
+            await asyncio.to_thread(self._store, batch)
+            self.tally.add(batch)
+
+    def _store(self, batch: Sequence[CallLogResult]) -> None:
+        self.output.write([(result.ref, result.unwrap()) for result in batch if result.ok])
+        self.failures.write(result for result in batch if not result.ok)
+
+    @contextmanager
+    def _stopped_by_signals(self, collector: asyncio.Task[None]) -> Iterator[None]:
+        loop = asyncio.get_running_loop()
+
+        def stop() -> None:
+            if self.gate.is_shut:
+                collector.cancel()
+            self.gate.shut()
+            loop.call_later(_GRACE, collector.cancel)
+
+        # Not on Windows, where Ctrl+C comes as KeyboardInterrupt and ends all at once.
+        with suppress(NotImplementedError):
+            for number in (signal.SIGINT, signal.SIGTERM):
+                loop.add_signal_handler(number, stop)
+        yield
