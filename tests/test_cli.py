@@ -4,6 +4,7 @@ import asyncio
 import errno
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -250,7 +251,7 @@ def test_the_help_of_get_names_what_the_environment_can_say(capsys: Capture) -> 
 def test_demo_interrupted_in_a_terminal_is_one_line_and_no_traceback() -> None:
     """A Ctrl+C goes to every process of the terminal's group, the simulator's included."""
     program = "import sys; from ghl_voice_async.cli.app import run; sys.exit(run(sys.argv[1:]))"
-    command = [sys.executable, "-c", program, "demo", "--calls", "300", "--locations", "1"]
+    command = [sys.executable, "-c", program, "demo", "--calls", "300", "--locations", "1", "--faults", "0"]
     # Not measured: a KeyboardInterrupt in the middle of coverage's own lock would hang the process.
     environment = {name: value for name, value in quiet().items() if not name.startswith("COVERAGE_")}
     with subprocess.Popen(
@@ -266,7 +267,7 @@ def test_demo_interrupted_in_a_terminal_is_one_line_and_no_traceback() -> None:
         os.killpg(process.pid, signal.SIGINT)
         _, complaint = process.communicate(timeout=60)
     assert complaint.strip() == "ghl-voice: interrupted"
-    assert said[1].startswith("It allows 100 requests")
+    assert said[1].startswith("It allows 20 requests")
     assert process.returncode == 130
 
 
@@ -325,13 +326,23 @@ def no_backoff(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("no_backoff")
-def test_demo_fetches_all_through_faults_and_ends_with_a_table(capsys: Capture) -> None:
-    assert run(["demo", "--calls", "60", "--locations", "3", "--faults", "0.1"]) == 0
+def test_demo_fetches_all_through_faults_and_compares_the_file_with_the_simulator(capsys: Capture) -> None:
+    options = ["--calls", "60", "--locations", "3", "--faults", "0.1", "--interval", "0.1"]
+    assert run(["demo", *options]) == 0
     shown = capsys.readouterr().out
     rows = {line.split("│")[1].strip(): line.split("│")[2].strip() for line in shown.splitlines() if "│" in line}
-    assert list(rows) == ["fetched", "faults", "retried", "failed", "refused (429)", "calls a second", "time"]
+    assert list(rows) == [
+        "fetched",
+        "failed",
+        "retried",
+        "calls a second",
+        "time",
+        "as the simulator has it",
+        "faults",
+        "refused (429)",
+    ]
     assert (rows["fetched"], rows["failed"], rows["refused (429)"]) == ("60", "0", "0")
-    assert "60/60" in shown
+    assert rows["as the simulator has it"] == "60"
 
 
 @pytest.mark.usefixtures("no_backoff")
@@ -340,3 +351,12 @@ def test_demo_counts_what_failed(capsys: Capture) -> None:
     (failed,) = (line for line in capsys.readouterr().out.splitlines() if "failed" in line)
     assert "2" in failed
     assert "Error" in failed
+
+
+@pytest.mark.usefixtures("no_backoff")
+def test_demo_says_so_when_what_was_stored_is_not_what_the_simulator_has(
+    monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    monkeypatch.setattr("ghl_voice_async.cli.demo._is_right", lambda *_: False)
+    assert run(["demo", "--calls", "3", "--locations", "1", "--faults", "0"]) == 1
+    assert re.search(r"as the simulator has it │ +0 │", capsys.readouterr().out)

@@ -61,21 +61,21 @@ def demo(calls: int, locations: int, faults: float, max_requests: int, interval:
             "go wrong.",
             soft_wrap=True,
         )
-        tally = Tally.of(wanted, rate_limit)
         path = Path(folder, "calls.jsonl")
-        asyncio.run(_fetch(server, wanted, tally, path, console))
+        tally = asyncio.run(_fetch(server, wanted, rate_limit, path, console))
         if tally.done < tally.total:
             raise click.Abort
         seen = server.stop()
-        right = sum(_is_right(line, server.twin) for line in path.open("rb")) if tally.fetched else 0
+        right = _count_right(path, server.twin) if tally.fetched else 0
     console.print(_table(tally, seen, right))
     return 0 if right == calls else 1
 
 
 async def _fetch(
-    server: VoiceAIServerProcess, wanted: list[CallRef], tally: Tally, path: Path, console: Console
-) -> None:
-    gate = Gate(WindowRateLimiter(RateLimit() if tally.rate_limit is None else tally.rate_limit))
+    server: VoiceAIServerProcess, wanted: list[CallRef], rate_limit: RateLimit, path: Path, console: Console
+) -> Tally:
+    gate = Gate(WindowRateLimiter(rate_limit))
+    tally = Tally.of(wanted, rate_limit)
     output = JsonlFile(path)
     output.open()
     try:
@@ -85,6 +85,12 @@ async def _fetch(
             await Storing(results, gate, output, Failures(path), tally).run(console)
     finally:
         output.close()
+    return tally
+
+
+def _count_right(path: Path, server: VoiceAIServer) -> int:
+    with path.open("rb") as lines:
+        return sum(_is_right(line, server) for line in lines)
 
 
 def _is_right(line: bytes, server: VoiceAIServer) -> bool:

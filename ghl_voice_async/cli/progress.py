@@ -15,7 +15,7 @@ from ghl_voice_async import ResponseEvent, RetryEvent
 from ghl_voice_async.cli.estimate import duration, seconds_needed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from rich.console import Console
 
@@ -44,7 +44,11 @@ class Tally:
     retried: int = 0
     slowest: list[tuple[float, str, str]] = field(factory=list)
     """The answers that took longest, as a heap: seconds, call and location."""
-    _started_at: float = field(factory=time.perf_counter)
+    clock: Callable[[], float] = time.perf_counter
+    _started_at: float = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._started_at = self.clock()
 
     @classmethod
     def of(cls, calls: Iterable[CallRef], rate_limit: RateLimit | None) -> Tally:
@@ -79,7 +83,7 @@ class Tally:
     @property
     def seconds(self) -> float:
         """Seconds since the start."""
-        return time.perf_counter() - self._started_at
+        return self.clock() - self._started_at
 
     @property
     def rate(self) -> float:

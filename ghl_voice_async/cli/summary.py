@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["counts", "kinds", "summary"]
 
 
-def summary(tally: Tally, failures: Path) -> RenderableType:
+def summary(tally: Tally, failures: Path | str) -> RenderableType:
     """Lay out the counts, the slowest answers and the first failures, whose rest is in the file named."""
     parts: list[RenderableType] = [counts(tally)]
     if tally.slowest:
