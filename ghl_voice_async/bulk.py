@@ -15,6 +15,7 @@ from collections.abc import (
     Generator,
     Iterable,
 )
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from attrs import define
@@ -117,13 +118,15 @@ class Bulk:
             try:
                 await place
             except asyncio.CancelledError:
-                if place in self._returning:
+                with suppress(ValueError):  # it has come meanwhile
                     self._returning.remove(place)
                 raise
 
     async def _read(self, source: AsyncIterator[object], location_id: str | None) -> None:
         try:
             async for given in source:
+                if self.schedule.is_stopped:
+                    break
                 ref, error = _reference(given, location_id)
                 if error is None:
                     self.schedule.add(ref)
@@ -132,8 +135,6 @@ class Bulk:
                     self._news.set()
                 self.begin()
                 while not self.schedule.has_room:
-                    if self.schedule.is_stopped:
-                        return
                     self._is_short.clear()
                     await self._is_short.wait()
                 if self.schedule.read % _READ_AT_ONCE == 0:

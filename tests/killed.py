@@ -24,8 +24,8 @@ START_UP = 60.0
 
 
 def environment(server: VoiceAIServerProcess) -> dict[str, str]:
-    # Not measured, and not in development mode, in which a slow machine is complained of on standard error.
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("COVERAGE_", "PYTHONDEVMODE"))}
+    # Not in development mode, in which a slow machine is complained of on standard error.
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDEVMODE"}
     return {**kept, "GHL_ACCESS_TOKEN": server.token, "GHL_BASE_URL": server.url}
 
 

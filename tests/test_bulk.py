@@ -163,6 +163,23 @@ async def test_the_input_may_be_async_and_slow(pause: float) -> None:
 
 
 @virtual_time
+async def test_the_input_may_be_an_async_iterator_that_cannot_be_closed() -> None:
+    class Countdown:
+        left = 3
+
+        def __aiter__(self) -> Countdown:
+            return self
+
+        async def __anext__(self) -> str:
+            self.left -= 1
+            if self.left < 0:
+                raise StopAsyncIteration
+            return f"call-{self.left}"
+
+    assert len(await drained(Played().run(Countdown()))) == 3
+
+
+@virtual_time
 async def test_a_result_of_a_slow_input_comes_before_the_next_item() -> None:
     results = Played().run(as_async(ids(2), 5.0))
     started = now()
@@ -238,6 +255,23 @@ async def test_what_makes_going_on_pointless_is_raised_after_what_was_fetched(
     assert sorted(got) == [0, 1, 2, 3]
     assert played.sent.total() == 7
     assert await nothing_is_left()
+
+
+@virtual_time
+async def test_after_that_nothing_more_is_read_while_the_consumer_is_busy() -> None:
+    read: list[str] = []
+
+    async def noted() -> AsyncIterator[str]:
+        async for id_ in as_async(ids(100), 1.0):
+            read.append(id_)
+            yield id_
+
+    results = Played(errors={"call-1": AuthenticationError("no", status=401)}).run(noted())
+    await anext(results)
+    await asyncio.sleep(50)
+    assert read == ids(3)
+    with pytest.raises(AuthenticationError):
+        await anext(results)
 
 
 @virtual_time

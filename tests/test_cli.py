@@ -16,6 +16,7 @@ import pytest
 
 from ghl_voice_async import __version__, cli
 from ghl_voice_async.cli.app import ghl_voice, run
+from ghl_voice_async.cli.storing import Storing
 from ghl_voice_async.testing import BadJSON, Status, VoiceAIServer
 
 if TYPE_CHECKING:
@@ -360,3 +361,12 @@ def test_demo_says_so_when_what_was_stored_is_not_what_the_simulator_has(
     monkeypatch.setattr("ghl_voice_async.cli.demo._is_right", lambda *_: False)
     assert run(["demo", "--calls", "3", "--locations", "1", "--faults", "0"]) == 1
     assert re.search(r"as the simulator has it │ +0 │", capsys.readouterr().out)
+
+
+def test_demo_that_was_ended_by_a_signal_is_interrupted(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
+    async def ended(self: Storing, console: object) -> None:
+        await self.results.aclose()
+
+    monkeypatch.setattr(Storing, "run", ended)
+    assert run(["demo", "--calls", "3"]) == 130
+    assert capsys.readouterr().err == "ghl-voice: interrupted\n"

@@ -15,8 +15,10 @@ from typing import Any
 import pytest
 from killed import FETCH, environment, fetch_and_kill
 
-from ghl_voice_async import RateLimit, decode_call_log, encode_call_log
+from ghl_voice_async import CallRef, RateLimit, decode_call_log, encode_call_log
 from ghl_voice_async.cli.app import run
+from ghl_voice_async.cli.fetch import _until_shut
+from ghl_voice_async.cli.gate import Gate
 from ghl_voice_async.cli.jsonl_file import JsonlFile
 from ghl_voice_async.cli.lock import locked
 from ghl_voice_async.testing import Latency, Silence, Status, VoiceAIServer, VoiceAIServerProcess
@@ -154,12 +156,8 @@ def test_a_torn_last_line_is_mended(voice_ai_server: VoiceAIServer) -> None:
 def test_ids_may_come_on_standard_input(voice_ai_server: VoiceAIServer, monkeypatch: pytest.MonkeyPatch) -> None:
     ids = voice_ai_server.call_ids(2, "ELSEWHERE")
 
-    class Terminal(io.BytesIO):
-        def isatty(self) -> bool:
-            return True
-
     for options in ([], ["-"]):
-        content = Terminal("\n".join(f"{id_},ELSEWHERE" for id_ in ids).encode())
+        content = io.BytesIO("\n".join(f"{id_},ELSEWHERE" for id_ in ids).encode())
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(content))
         assert run(["fetch", *options, "--output", "calls.jsonl"]) == 0
     assert {(line["id"], line["locationId"]) for line in lines()} == {(id_, "ELSEWHERE") for id_ in ids}
@@ -211,6 +209,23 @@ def test_quiet_says_nothing(voice_ai_server: VoiceAIServer, capsys: Capture) -> 
     voice_ai_server.fail(Status(404), call_id=ids[0])
     assert fetch("--quiet") == 1
     assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.usefixtures("folder")
+def test_calls_that_were_never_sent_have_no_slowest_answer(capsys: Capture) -> None:
+    Path("ids").write_text("no/id\n")
+    assert fetch() == 1
+    said = capsys.readouterr().err
+    assert "1 InvalidInputError" in said
+    assert "Slowest" not in said
+
+
+def test_no_more_calls_are_taken_once_the_gate_is_shut() -> None:
+    gate = Gate(None)
+    calls = _until_shut(gate, [CallRef("a", "A"), CallRef("b", "A"), CallRef("c", "A")])
+    assert next(calls) == ("a", "A")
+    gate.shut()
+    assert list(calls) == []
 
 
 @pytest.mark.usefixtures("folder")

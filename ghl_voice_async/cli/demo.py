@@ -45,7 +45,6 @@ _TIMEOUT: Final = 5.0
 )
 def demo(calls: int, locations: int, faults: float, max_requests: int, interval: float) -> int:
     """Fetch call logs from a simulator with faults into a file, and compare it with what the simulator holds."""
-    console = Console()
     rate_limit = RateLimit(max_requests, interval)
     with (
         VoiceAIServerProcess(faults=everyday_faults(faults), max_requests=max_requests, interval=interval) as server,
@@ -54,26 +53,27 @@ def demo(calls: int, locations: int, faults: float, max_requests: int, interval:
         names = [f"demo-location-{number:02d}" for number in range(locations)]
         share = -(-calls // locations)
         wanted = [CallRef(id_, name) for name in names for id_ in server.twin.call_ids(share, name)][:calls]
-        console.print(
+        what = (
             f"Fetching {calls:,} call logs of {locations} location{'s' * (locations > 1)}, one location after another, "
             "from a simulator in another process.\n"
             f"It allows {max_requests:,} requests in {interval:g} s to each location, and {faults:.0%} of its answers "
-            "go wrong.",
-            soft_wrap=True,
+            "go wrong."
         )
         path = Path(folder, "calls.jsonl")
-        tally = asyncio.run(_fetch(server, wanted, rate_limit, path, console))
+        tally = asyncio.run(_fetch(server, wanted, rate_limit, path, what))
         if tally.done < tally.total:
             raise click.Abort
         seen = server.stop()
         right = _count_right(path, server.twin) if tally.fetched else 0
-    console.print(_table(tally, seen, right))
+    Console().print(_table(tally, seen, right))
     return 0 if right == calls else 1
 
 
 async def _fetch(
-    server: VoiceAIServerProcess, wanted: list[CallRef], rate_limit: RateLimit, path: Path, console: Console
+    server: VoiceAIServerProcess, wanted: list[CallRef], rate_limit: RateLimit, path: Path, what: str
 ) -> Tally:
+    console = Console()
+    console.print(what, soft_wrap=True)  # from within the loop, where an interruption finds all in order
     gate = Gate(WindowRateLimiter(rate_limit))
     tally = Tally.of(wanted, rate_limit)
     output = JsonlFile(path)

@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import asyncio
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ghl_voice_async import AuthenticationError, CallLog, CallLogResult, CallRef
+from ghl_voice_async.cli.gate import Gate
+from ghl_voice_async.cli.outputs import Failures
+from ghl_voice_async.cli.progress import Tally
+from ghl_voice_async.cli.storing import Storing
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Iterable, Iterator
+    from pathlib import Path
+
+CALLS = [CallRef(f"call-{number}", "A") for number in range(500)]
+
+
+class Held:
+    """An output whose writes wait until it is let go."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[CallRef]] = []
+        self.go = threading.Event()
+
+    def stored(self) -> Iterator[CallRef]:
+        raise AssertionError("not asked for here")
+
+    def open(self) -> None:
+        """Be open."""
+
+    def write(self, call_logs: Iterable[tuple[CallRef, CallLog]]) -> None:
+        assert self.go.wait(60)
+        self.batches.append([ref for ref, _ in call_logs])
+
+    def close(self) -> None:
+        """Be closed."""
+
+
+async def results(given: list[CallRef], failure: Exception | None = None) -> AsyncGenerator[CallLogResult, None]:
+    for index, ref in enumerate(CALLS):
+        given.append(ref)
+        yield CallLogResult(index, ref, call_log=CallLog(id=ref.call_id))
+        await asyncio.sleep(0)
+    if failure is not None:
+        raise failure
+
+
+def storing(given: list[CallRef], output: Held, folder: Path, failure: Exception | None = None) -> Storing:
+    tally = Tally.of(CALLS, None)
+    return Storing(results(given, failure), Gate(None), output, Failures(folder / "calls.jsonl"), tally)
+
+
+async def test_a_slow_disk_holds_up_the_fetching(tmp_path: Path) -> None:
+    given: list[CallRef] = []
+    output = Held()
+    stored = storing(given, output, tmp_path)
+    running = asyncio.create_task(stored.run(None))
+    for _ in range(1000):
+        await asyncio.sleep(0)
+    assert stored.tally.done == 0
+    assert 64 <= len(given) <= 2 * 64 + 1
+    output.go.set()
+    await running
+    assert [ref for batch in output.batches for ref in batch] == CALLS
+    assert max(len(batch) for batch in output.batches) == 64
+    assert stored.tally.fetched == 500
+
+
+async def test_what_the_results_raise_comes_after_all_before_it_is_stored(tmp_path: Path) -> None:
+    """Promise 40."""
+    output = Held()
+    output.go.set()
+    stored = storing([], output, tmp_path, AuthenticationError("no", status=401))
+    with pytest.raises(AuthenticationError):
+        await stored.run(None)
+    assert stored.tally.fetched == 500
+    assert sum(len(batch) for batch in output.batches) == 500
+
+
+async def test_a_run_that_is_cancelled_leaves_no_task_behind(tmp_path: Path) -> None:
+    output = Held()
+    running = asyncio.create_task(storing([], output, tmp_path).run(None))
+    for _ in range(10):
+        await asyncio.sleep(0)
+    running.cancel()
+    output.go.set()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert asyncio.all_tasks() == {asyncio.current_task()}
