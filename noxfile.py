@@ -118,6 +118,20 @@ def benchmarks(session: nox.Session) -> None:
 
 
 @nox.session
+def kills(session: nox.Session) -> None:
+    """Kill `ghl-voice fetch` thirty times for each kind of output, and print what was lost and what fetched again."""
+    session.install(WHEEL)
+    session.run("python", "tests/benchmarks/kills.py")
+
+
+@nox.session
+def million(session: nox.Session) -> None:
+    """Fetch a million ids from a generator, and print the memory on the way."""
+    session.install(WHEEL)
+    session.run("python", "tests/benchmarks/million.py")
+
+
+@nox.session
 def soak(session: nox.Session) -> None:
     """Make a hundred thousand calls with faults on, and print what stays open."""
     session.install(WHEEL)

@@ -109,7 +109,7 @@ class VoiceAIClient:
         """Fetch many call logs, as fast as the rate limit allows, with one result for each item of the input.
 
         `calls` is an iterable or an async iterable of call ids of the location `location_id`, or of
-        `CallRef`s and other pairs of a call id and a location id, which may be mixed with ids. It is read as
+        `CallRef` and other pairs of a call id and a location id, which may be mixed with ids. It is read as
         results are taken, may be endless, and is closed at the end where it is a generator.
 
         Results come as they complete, or in the order of the input with `ordered=True`. A call that fails is a

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from attrs import frozen
@@ -74,7 +75,11 @@ def wait_for_more(output: Path, process: subprocess.Popen[bytes]) -> None:
     """Return when the run has added something to the output."""
 
     def size() -> int:
-        return sum(file.stat().st_size for file in output.parent.glob(f"{output.name}*"))
+        found = 0
+        for file in output.parent.glob(f"{output.name}*"):
+            with suppress(FileNotFoundError):  # SQLite has removed it meanwhile
+                found += file.stat().st_size
+        return found
 
     before, until = size(), time.monotonic() + START_UP
     while size() == before and process.poll() is None and time.monotonic() < until:

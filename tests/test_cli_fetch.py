@@ -187,7 +187,7 @@ def test_a_dry_run_says_how_long_it_will_take_and_does_nothing(
     out, err = capsys.readouterr()
     assert err == ""
     assert out == (
-        "250 of 250 calls to fetch; 7 are given more than once, and fetched once.\n"
+        "250 calls to fetch; 7 are given more than once, and fetched once.\n"
         "At 100 requests in 10 s for each location, that takes at least 20 s.\n"
     )
     assert [path.name for path in Path().iterdir()] == ["ids"]
@@ -465,7 +465,7 @@ def test_a_second_signal_does_not_wait_for_what_is_under_way(tmp_path: Path, mon
 
 @pytest.mark.parametrize("suffix", [".jsonl", ".db"])
 def test_a_run_that_is_killed_loses_nothing_and_the_last_one_has_every_call_once(tmp_path: Path, suffix: str) -> None:
-    """Promise 39. Thirty kills are in `tests/benchmarks/kill.py`."""
+    """Promise 39. Thirty kills are in `tests/benchmarks/kills.py`."""
     concurrency = 8
     killed = fetch_and_kill(tmp_path, suffix, calls=400, concurrency=concurrency, kills=3, seed=1)
     assert killed.kills >= 1

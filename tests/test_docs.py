@@ -5,12 +5,15 @@ from __future__ import annotations
 import ast
 import asyncio
 import inspect
+import os
 import re
 import runpy
+import sqlite3
 import subprocess
 import sys
 import textwrap
 from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -106,6 +109,45 @@ def test_the_metrics_example_prints_what_is_said(capsys: pytest.CaptureFixture[s
 def test_the_rate_limits_example_prints_what_is_said(capsys: pytest.CaptureFixture[str]) -> None:
     runpy.run_path(str(EXAMPLES / "rate_limits.py"))
     assert capsys.readouterr().out == (EXAMPLES / "rate_limits.txt").read_text()
+
+
+def test_the_bulk_example_prints_what_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    runpy.run_path(str(EXAMPLES / "many_calls.py"))
+    assert capsys.readouterr().out == (EXAMPLES / "many_calls.txt").read_text()
+
+
+@pytest.fixture
+def fetched(environment: VoiceAIServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Be where `ghl-voice fetch` has put the calls of two locations, into both kinds of output."""
+    monkeypatch.chdir(tmp_path)
+    ids = [f"{id_},{name}" for name in ("dentist", "garage") for id_ in environment.call_ids(50, name)]
+    Path("ids.txt").write_text("\n".join(ids))
+    for output in ("calls.jsonl", "calls.db"):
+        assert run(["fetch", "ids.txt", "--output", output, "--quiet", "--rate-limit", "none"]) == 0
+    return tmp_path
+
+
+@pytest.mark.usefixtures("fetched")
+@pytest.mark.parametrize(
+    ("query", "rows"),
+    [
+        ("calls_by_month.sql", [("2025-09", 3, 0.4), ("2025-10", 13, 4.0), ("2025-11", 3, 1.1)]),
+        ("actions.sql", [("SMS", 42), ("IN_CALL_DATA_EXTRACTION", 40), ("CUSTOM_ACTION", 36)]),
+    ],
+)
+def test_the_queries_answer(query: str, rows: list[tuple[object, ...]]) -> None:
+    with closing(sqlite3.connect("calls.db")) as database:
+        assert database.execute((EXAMPLES / query).read_text()).fetchall() == rows
+
+
+@pytest.mark.parametrize("recipe", ["with_duckdb", "with_pandas", "extracted_data"])
+def test_the_recipes_print_what_is_said(fetched: Path, recipe: str) -> None:
+    # What these libraries warn of is not ours.
+    environment = {name: value for name, value in os.environ.items() if name not in {"PYTHONWARNINGS", "PYTHONDEVMODE"}}
+    command = [sys.executable, str(EXAMPLES / f"{recipe}.py")]
+    answer = subprocess.run(command, capture_output=True, check=False, text=True, cwd=fetched, env=environment)
+    printed = "".join(f"{line.rstrip()}\n" for line in answer.stdout.splitlines())
+    assert printed == (EXAMPLES / f"{recipe}.txt").read_text(), answer.stderr
 
 
 async def test_the_limiter_in_the_docstring_of_the_protocol_works(server: VoiceAIServer) -> None:

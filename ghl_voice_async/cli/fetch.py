@@ -132,9 +132,9 @@ def _open(output: Output, path: Path) -> None:
 
 def _plan(todo: list[CallRef], calls: dict[CallRef, int], rate_limit: RateLimit | None, path: Path) -> str:
     counts = Counter(ref.location_id for ref in todo)
-    text = f"{len(todo):,} of {len(calls):,} calls to fetch"
+    text = f"{len(calls):,} call{'s' * (len(calls) != 1)} to fetch"
     if len(todo) < len(calls):
-        text += f", the others are in {path}"
+        text = f"{len(todo):,} of {text}, the others are in {path}"
     if (repeated := sum(calls.values()) - len(calls)) > 0:
         text += f"; {repeated:,} are given more than once, and fetched once"
     return f"{text}.\n{expectation(counts.values(), rate_limit)}" if todo else f"{text}."

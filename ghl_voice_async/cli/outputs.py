@@ -25,6 +25,7 @@ class Output(Protocol):
 
     def stored(self) -> Iterator[CallRef]:
         """Give the calls that are in it. Raises `click.UsageError` for what is no output of this kind."""
+        ...  # pyright takes a docstring alone for a body that returns nothing
 
     def open(self) -> None:
         """Open it for writing."""

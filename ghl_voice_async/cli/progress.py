@@ -9,7 +9,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 from attrs import define, field
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from ghl_voice_async import ResponseEvent, RetryEvent
 from ghl_voice_async.cli.estimate import duration, seconds_needed
@@ -105,12 +105,7 @@ async def show_progress(tally: Tally, console: Console) -> None:
         while True:
             await asyncio.sleep(_BETWEEN_LINES)
             console.print(_line(tally), soft_wrap=True, highlight=False)
-    columns = (
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.description}"),
-        TimeElapsedColumn(),
-    )
+    columns = BarColumn(bar_width=20), MofNCompleteColumn(), TextColumn("{task.description}")
     with Progress(*columns, console=console, auto_refresh=False, transient=True) as progress:
         task = progress.add_task("", total=tally.total)
         while True:
