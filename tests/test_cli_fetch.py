@@ -177,6 +177,35 @@ def test_somebody_at_a_terminal_is_told_what_is_waited_for(
 
 
 @pytest.mark.usefixtures("folder")
+def test_without_any_standard_input_a_file_is_asked_for(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
+    monkeypatch.setattr(sys, "stdin", None)
+    assert run(["fetch", "--output", "calls.jsonl"]) == 2
+    assert "There is no standard input; name a FILE." in error_line(capsys)
+
+
+@pytest.mark.usefixtures("folder")
+def test_locations_one_after_another_are_fetched_at_the_same_time_however_many_calls_each_has(
+    voice_ai_server: VoiceAIServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second location begins further on than the library reads ahead by default."""
+    order: list[str] = []
+    store = JsonlFile.write
+
+    def noted(self: JsonlFile, call_logs: Any) -> None:
+        items = list(call_logs)
+        order.extend(ref.location_id for ref, _ in items)
+        store(self, items)
+        if "B" in order:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(JsonlFile, "write", noted)
+    calls = [(id_, "A") for id_ in voice_ai_server.call_ids(12_000, "A")] + [(voice_ai_server.call_ids(1, "B")[0], "B")]
+    Path("ids").write_text("".join(f"{id_},{name}\n" for id_, name in calls))
+    assert fetch("--quiet") == 1
+    assert order.count("A") <= 100
+
+
+@pytest.mark.usefixtures("folder")
 def test_a_dry_run_says_how_long_it_will_take_and_does_nothing(
     voice_ai_server: VoiceAIServer, monkeypatch: pytest.MonkeyPatch, capsys: Capture
 ) -> None:

@@ -33,6 +33,13 @@ def test_a_second_run_is_refused_while_the_first_one_lasts(tmp_path: Path) -> No
     assert list(tmp_path.iterdir()) == []
 
 
+def test_another_name_of_the_same_output_has_the_same_lock(tmp_path: Path) -> None:
+    output, other = tmp_path / "calls.jsonl", tmp_path / "other.jsonl"
+    other.symlink_to(output)
+    with locked(output), pytest.raises(click.UsageError, match="Another run"):
+        locked(other).__enter__()
+
+
 def test_the_lock_of_a_killed_run_is_nobodys(tmp_path: Path) -> None:
     output = tmp_path / "calls.jsonl"
     with subprocess.Popen(

@@ -77,8 +77,14 @@ def fetch(
         if token is None:
             return 0
         gate = Gate(None if rate_limit is None else WindowRateLimiter(rate_limit))
-        client = VoiceAIClient(token, base_url=base_url, rate_limit=gate)
-        results = client.fetch_call_logs(_until_shut(gate, todo), location_id, concurrency=concurrency)
+        client = VoiceAIClient(token, base_url=base_url, rate_limit=gate, max_connections=concurrency)
+        results = client.fetch_call_logs(
+            # All of them are here already: no location has to wait for another one that comes before it.
+            _until_shut(gate, todo),
+            location_id,
+            concurrency=concurrency,
+            look_ahead=len(calls),
+        )
         tally = Tally.of(todo, rate_limit)
         client.add_hook(tally.see)
         _open(output, output_path)
@@ -108,6 +114,8 @@ def _read(file: Path, location_id: str | None) -> dict[CallRef, int]:
                 return read_call_list(lines, location_id)
         except OSError as error:
             raise click.UsageError(f"{file} cannot be read: {error.strerror}.") from None
+    if sys.stdin is None:
+        raise click.UsageError("There is no standard input; name a FILE.")
     if sys.stdin.isatty():
         click.echo("Reading call ids from the terminal; Ctrl+D ends them.", err=True)
     return read_call_list(sys.stdin.buffer, location_id)

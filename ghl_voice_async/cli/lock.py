@@ -28,7 +28,7 @@ def locked(output: Path) -> Iterator[None]:
     The lock is on a file beside the output, which is there for as long as the run. One that a killed run left behind
     is locked by nobody.
     """
-    path = Path(f"{output}.lock")
+    path = Path(f"{output.resolve()}.lock")
     file = _locked_file(path, output)
     try:
         yield

@@ -101,7 +101,7 @@ class Tally:
 
 async def show_progress(tally: Tally, console: Console) -> None:
     """Show the tally until cancelled."""
-    if not console.is_terminal:
+    if not console.is_interactive:
         while True:
             await asyncio.sleep(_BETWEEN_LINES)
             console.print(_line(tally), soft_wrap=True, highlight=False)

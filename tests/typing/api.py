@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, assert_type
 
@@ -11,6 +11,8 @@ from ghl_voice_async import (
     ActionType,
     CallEvent,
     CallLog,
+    CallLogResult,
+    CallRef,
     DecodeError,
     ExecutedCallAction,
     GHLVoiceError,
@@ -91,6 +93,24 @@ async def fetch(client: VoiceAIClient) -> CallLog:
             assert_type(state.daily_remaining, int)
     assert_type(call, CallLog)
     return call
+
+
+async def numbers() -> AsyncIterator[str]:
+    yield "call"
+
+
+async def fetch_many(client: VoiceAIClient) -> None:
+    assert_type(client.fetch_call_logs(["call"], "location"), AsyncGenerator[CallLogResult, None])
+    client.fetch_call_logs([CallRef("call", "location"), ("call", "location"), "call"], "location", ordered=True)
+    client.fetch_call_logs({"call", "other"}, "location", concurrency=8, look_ahead=100)
+    async for result in client.fetch_call_logs(numbers(), "location"):
+        assert_type(result.index, int)
+        assert_type(result.ref, CallRef)
+        assert_type(result.call_id, str)
+        assert_type(result.call_log, CallLog | None)
+        assert_type(result.error, Exception | None)
+        assert_type(result.ok, bool)
+        assert_type(result.unwrap(), CallLog)
 
 
 def read(call: CallLog) -> None:
