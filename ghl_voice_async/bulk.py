@@ -142,7 +142,6 @@ class Bulk:
         except Exception as error:  # noqa: BLE001  # it is the caller's, and reaches the caller
             self._failure = self._failure or error
         self.schedule.read_up()
-        self._news.set()
 
     async def _work(self, item: Item | None) -> None:
         while item is not None:
@@ -152,8 +151,6 @@ class Bulk:
             self.schedule.end(result)
             self._news.set()
             item = self.schedule.begin()
-            if self.schedule.is_short:
-                self._is_short.set()
 
     async def _result(self, item: Item, turn: _Turn) -> CallLogResult | None:
         try:
@@ -168,7 +165,6 @@ class Bulk:
         """Begin nothing more: what is in flight is still delivered, and then the failure raised."""
         self._failure = self._failure or failure
         self.schedule.stop()
-        self._news.set()
 
     def _start(self, run: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(run, name="ghl-voice-async bulk")

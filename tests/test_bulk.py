@@ -50,8 +50,10 @@ class Played:
     at_once: int = 0
     most_at_once: int = 0
     judges: dict[str, Judge] = field(factory=dict)
+    tasks: dict[str, asyncio.Task[Any] | None] = field(factory=dict)
 
     async def fetch(self, ref: CallRef, limiter: RateLimiter) -> CallLog:
+        self.tasks[ref.call_id] = asyncio.current_task()
         permit = await limiter.acquire(ref.location_id, max_pause=1e9)
         self.sent[ref.call_id] += 1
         self.at_once += 1
@@ -131,6 +133,15 @@ async def test_there_is_one_result_for_each_item_of_the_input() -> None:
 async def test_results_come_as_they_complete() -> None:
     played = Played(latencies={"call-0": 1.0})
     assert [result.index async for result in played.run(ids(5))] == [1, 2, 3, 4, 0]
+
+
+@virtual_time
+async def test_a_result_comes_at_once_while_others_are_under_way() -> None:
+    played = Played(latencies={f"call-{number}": 10.0 for number in range(1, 20)})
+    started = now()
+    async with aclosing(played.run(ids(20))) as results:
+        assert (await anext(results)).index == 0
+        assert now() - started == pytest.approx(LATENCY)
 
 
 @virtual_time
@@ -255,6 +266,14 @@ async def test_what_makes_going_on_pointless_is_raised_after_what_was_fetched(
     assert sorted(got) == [0, 1, 2, 3]
     assert played.sent.total() == 7
     assert await nothing_is_left()
+
+
+@virtual_time
+async def test_of_several_such_failures_the_first_one_is_raised() -> None:
+    first, second = ClientClosedError("first"), AuthenticationError("second", status=401)
+    played = Played(errors={"call-0": first, "call-1": second}, latencies={"call-1": 1.0})
+    with pytest.raises(ClientClosedError, match="first"):
+        await drained(played.run(ids(2)))
 
 
 @virtual_time
@@ -566,6 +585,22 @@ async def test_a_task_of_the_bulk_that_somebody_cancels_is_no_standstill() -> No
     with pytest.raises(GHLVoiceError, match="cancelled by somebody else"):
         await consumer
     assert await nothing_is_left()
+
+
+@virtual_time
+async def test_what_is_in_flight_when_somebody_cancels_a_task_of_the_bulk_is_still_delivered() -> None:
+    """Also by the call whose place the cancelled one was waiting for."""
+    played = Played(WindowRateLimiter(RateLimit(1, 10.0)), latencies={"b": 100.0})
+    calls = [CallRef("a-0", "A"), CallRef("a-1", "A"), CallRef("b", "B")]
+    results = played.run(calls, None, concurrency=1)
+    await anext(results)
+    await asyncio.sleep(50)
+    waiting = played.tasks["a-1"]
+    assert waiting is not None
+    waiting.cancel()
+    assert (await anext(results)).call_id == "b"
+    with pytest.raises(GHLVoiceError, match="cancelled by somebody else"):
+        await anext(results)
 
 
 @virtual_time
