@@ -518,12 +518,32 @@ async def test_closing_between_two_results_ends_all_that_was_begun() -> None:
 
     limiter = WindowRateLimiter(RateLimit(10, 10.0))
     played = Played(limiter)
-    async with aclosing(played.run(input_())) as results:
+    source = input_()  # held on to, or it would be closed by being forgotten
+    async with aclosing(played.run(source)) as results:
         await anext(results)
     assert closed == [True]
     assert await nothing_is_left()
     assert permits_are_whole(limiter)
     assert 4 <= played.sent.total() <= 8
+
+
+@virtual_time
+async def test_a_cancellation_while_the_end_is_waited_for_is_not_lost() -> None:
+    async def slow_to_end() -> AsyncIterator[str]:
+        yield "x"
+        try:
+            await asyncio.sleep(1000)
+        finally:
+            await asyncio.sleep(10)
+
+    results = Played().run(slow_to_end())
+    await anext(results)
+    closing = asyncio.create_task(results.aclose())
+    await asyncio.sleep(1)
+    closing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await closing
+    assert await nothing_is_left()
 
 
 @virtual_time
