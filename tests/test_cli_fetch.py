@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from killed import FETCH, environment, fetch_and_kill
 
-from ghl_voice_async import CallRef, RateLimit, decode_call_log, encode_call_log
+from ghl_voice_async import CallRef, RateLimit, VoiceAIClient, decode_call_log, encode_call_log
 from ghl_voice_async.cli.app import run
 from ghl_voice_async.cli.fetch import _until_shut
 from ghl_voice_async.cli.gate import Gate
@@ -278,6 +278,23 @@ def test_the_rate_limit_is_the_one_asked_for(voice_ai_server: VoiceAIServer, mon
         fetch()
     assert [(limit.max_requests, limit.interval) for limit in given] == [(100, 10.0), (25, 2.5), (7, 1.0)]
     assert fetch("--rate-limit", "none") == 0
+
+
+@pytest.mark.usefixtures("folder")
+def test_there_are_as_many_connections_as_requests_at_once(
+    voice_ai_server: VoiceAIServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[dict[str, Any]] = []
+
+    class Noted(VoiceAIClient):
+        def __init__(self, *arguments: Any, **settings: Any) -> None:
+            made.append(settings)
+            super().__init__(*arguments, **settings)
+
+    monkeypatch.setattr("ghl_voice_async.cli.fetch.VoiceAIClient", Noted)
+    wanted(voice_ai_server)
+    assert fetch("--concurrency", "300") == 0
+    assert made[0]["max_connections"] == 300
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import threading
 from typing import TYPE_CHECKING
 
 import pytest
+from virtual_time import now, virtual_time
 
 from ghl_voice_async import AuthenticationError, CallLog, CallLogResult, CallRef
 from ghl_voice_async.cli.gate import Gate
@@ -91,3 +93,48 @@ async def test_a_run_that_is_cancelled_leaves_no_task_behind(tmp_path: Path) -> 
     with pytest.raises(asyncio.CancelledError):
         await running
     assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+async def never_ending(given: list[CallRef]) -> AsyncGenerator[CallLogResult, None]:
+    given.append(CALLS[0])
+    yield CallLogResult(0, CALLS[0], call_log=CallLog(id="x"))
+    await asyncio.sleep(1e6)
+
+
+def never_ending_storing(folder: Path) -> Storing:
+    output = Held()
+    output.go.set()
+    given: list[CallRef] = []
+    tally = Tally.of(CALLS, None)
+    return Storing(never_ending(given), Gate(None), output, Failures(folder / "calls.jsonl"), tally)
+
+
+def test_what_is_under_way_has_five_seconds_after_a_signal(tmp_path: Path) -> None:
+    @virtual_time
+    async def test() -> None:
+        stored = never_ending_storing(tmp_path)
+        running = asyncio.create_task(stored.run(None))
+        await asyncio.sleep(10)
+        signal.raise_signal(signal.SIGTERM)
+        started = now()
+        await running
+        assert now() - started == pytest.approx(5.0, abs=0.1)
+        assert stored.gate.is_shut
+        assert stored.tally.fetched == 1
+
+    test()
+
+
+def test_a_second_signal_ends_it_at_once(tmp_path: Path) -> None:
+    @virtual_time
+    async def test() -> None:
+        running = asyncio.create_task(never_ending_storing(tmp_path).run(None))
+        await asyncio.sleep(10)
+        started = now()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.raise_signal(number)
+            await asyncio.sleep(1)
+        await running
+        assert now() - started < 3
+
+    test()
