@@ -58,7 +58,7 @@ def fetch_and_kill(folder: Path, suffix: str, *, calls: int, concurrency: int, k
         for _ in range(kills):
             with subprocess.Popen(command, env=environment(server)) as process:
                 wait_for_more(output, process)
-                time.sleep(dice.uniform(0, 0.3))
+                time.sleep(dice.uniform(0, 0.2))
                 process.send_signal(signal.SIGKILL)
             if process.returncode != -signal.SIGKILL:
                 break  # it was through before

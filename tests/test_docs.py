@@ -15,15 +15,13 @@ import textwrap
 from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from ghl_voice_async import CallEvent, LimitEvent, Permit, RateLimiter, RequestEvent, ResponseEvent, VoiceAIClient
 from ghl_voice_async.cli.app import run
-
-if TYPE_CHECKING:
-    from ghl_voice_async.testing import VoiceAIServer
+from ghl_voice_async.testing import VoiceAIServer, running_in_thread
 
 ROOT = Path(__file__).parents[1]
 EXAMPLES = ROOT / "docs" / "examples"
@@ -116,18 +114,21 @@ def test_the_bulk_example_prints_what_is_said(capsys: pytest.CaptureFixture[str]
     assert capsys.readouterr().out == (EXAMPLES / "many_calls.txt").read_text()
 
 
-@pytest.fixture
-def fetched(environment: VoiceAIServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Be where `ghl-voice fetch` has put the calls of two locations, into both kinds of output."""
-    monkeypatch.chdir(tmp_path)
-    ids = [f"{id_},{name}" for name in ("dentist", "garage") for id_ in environment.call_ids(50, name)]
-    Path("ids.txt").write_text("\n".join(ids))
-    for output in ("calls.jsonl", "calls.db"):
-        assert run(["fetch", "ids.txt", "--output", output, "--quiet", "--rate-limit", "none"]) == 0
-    return tmp_path
+@pytest.fixture(scope="module")
+def fetched(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Have `ghl-voice fetch` put the calls of two locations into both kinds of output."""
+    folder = tmp_path_factory.mktemp("fetched")
+    with running_in_thread(VoiceAIServer(max_requests=None)) as server, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GHL_BASE_URL", server.url)
+        patch.setenv("GHL_ACCESS_TOKEN", server.token)
+        patch.chdir(folder)
+        ids = [f"{id_},{name}" for name in ("dentist", "garage") for id_ in server.call_ids(50, name)]
+        Path("ids.txt").write_text("\n".join(ids))
+        for output in ("calls.jsonl", "calls.db"):
+            assert run(["fetch", "ids.txt", "--output", output, "--quiet", "--rate-limit", "none"]) == 0
+    return folder
 
 
-@pytest.mark.usefixtures("fetched")
 @pytest.mark.parametrize(
     ("query", "rows"),
     [
@@ -135,8 +136,8 @@ def fetched(environment: VoiceAIServer, tmp_path: Path, monkeypatch: pytest.Monk
         ("actions.sql", [("SMS", 42), ("IN_CALL_DATA_EXTRACTION", 40), ("CUSTOM_ACTION", 36)]),
     ],
 )
-def test_the_queries_answer(query: str, rows: list[tuple[object, ...]]) -> None:
-    with closing(sqlite3.connect("calls.db")) as database:
+def test_the_queries_answer(fetched: Path, query: str, rows: list[tuple[object, ...]]) -> None:
+    with closing(sqlite3.connect(fetched / "calls.db")) as database:
         assert database.execute((EXAMPLES / query).read_text()).fetchall() == rows
 
 

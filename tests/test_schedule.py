@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from attrs import define, field
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ghl_voice_async import CallLog, CallLogResult, CallRef
@@ -255,7 +255,6 @@ class Run:
         assert self.ordered is False or self.delivered == [*range(len(self.delivered))]
 
 
-@settings(max_examples=300)
 @given(
     st.integers(1, 4),
     st.integers(1, 8),
