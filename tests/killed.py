@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import signal
 import subprocess
@@ -12,6 +11,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from attrs import frozen
+from command_line import PROGRAM, quiet
 
 from ghl_voice_async import CallRef
 from ghl_voice_async.cli.outputs import output_at
@@ -20,14 +20,11 @@ from ghl_voice_async.testing import Latency, VoiceAIServerProcess
 if TYPE_CHECKING:
     from pathlib import Path
 
-FETCH = "import sys; from ghl_voice_async.cli.app import run; sys.exit(run(['fetch', *sys.argv[1:]]))"
 START_UP = 60.0
 
 
 def environment(server: VoiceAIServerProcess) -> dict[str, str]:
-    # Not in development mode, in which a slow machine is complained of on standard error.
-    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDEVMODE"}
-    return {**kept, "GHL_ACCESS_TOKEN": server.token, "GHL_BASE_URL": server.url}
+    return {**quiet(), "GHL_ACCESS_TOKEN": server.token, "GHL_BASE_URL": server.url}
 
 
 @frozen
@@ -52,8 +49,8 @@ def fetch_and_kill(folder: Path, suffix: str, *, calls: int, concurrency: int, k
     with VoiceAIServerProcess(max_requests=None, faults={Latency(0.02): 1.0}) as server:
         refs = [CallRef(id_, name) for name in ("A", "B") for id_ in server.twin.call_ids(calls // 2, name)]
         wanted.write_text("".join(f"{ref.call_id},{ref.location_id}\n" for ref in refs))
-        command = [sys.executable, "-c", FETCH, str(wanted), "--output", str(output), "--rate-limit", "none", "-q"]
-        command += ["--concurrency", str(concurrency)]
+        settings = ["--output", str(output), "--rate-limit", "none", "--concurrency", str(concurrency), "--quiet"]
+        command = [sys.executable, "-c", PROGRAM, "fetch", str(wanted), *settings]
         stored_before = []
         for _ in range(kills):
             with subprocess.Popen(command, env=environment(server)) as process:
@@ -66,8 +63,8 @@ def fetch_and_kill(folder: Path, suffix: str, *, calls: int, concurrency: int, k
         last = subprocess.run(command, env=environment(server), capture_output=True, check=False, text=True)
         assert (last.returncode, last.stderr) == (0, "")
         seen = server.stop()
-    assert set(refs) == set(output_at(output).stored())
     stored = [*output_at(output).stored()]
+    assert set(stored) == set(refs)
     return Killed(len(stored_before), tuple(stored_before), stored, seen.requests - len(refs))
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import click
 import pytest
+from command_line import PROGRAM, error_line, quiet
 
 from ghl_voice_async import __version__, cli
 from ghl_voice_async.cli.app import ghl_voice, run
@@ -33,20 +34,6 @@ def get(voice_ai_server: VoiceAIServer, monkeypatch: pytest.MonkeyPatch) -> Call
     monkeypatch.setenv("GHL_BASE_URL", voice_ai_server.url)
     monkeypatch.setenv("GHL_LOCATION_ID", voice_ai_server.location_id)
     return lambda *options: ["get", voice_ai_server.call_ids(1)[0], *options]
-
-
-def quiet() -> dict[str, str]:
-    """Return an environment in which asyncio does not say on standard error that the machine is slow."""
-    return {name: value for name, value in os.environ.items() if name != "PYTHONDEVMODE"}
-
-
-def error_line(capsys: Capture) -> str:
-    """Return what stands on standard error, which is one line, and nothing on standard output."""
-    out, err = capsys.readouterr()
-    assert out == ""
-    assert err.startswith("ghl-voice: ")
-    assert err.count("\n") == 1
-    return err
 
 
 def test_get_prints_a_call_log_as_the_api_writes_it(
@@ -184,9 +171,8 @@ def test_an_interruption_is_exit_code_130(
 
 @pytest.mark.parametrize("options", [[], ["--pretty"]])
 def test_a_reader_that_leaves_early_is_no_traceback(get: Callable[..., Command], options: Command) -> None:
-    program = "import sys; from ghl_voice_async.cli.app import run; sys.exit(run(sys.argv[1:]))"
     with subprocess.Popen(
-        [sys.executable, "-c", program, *get(*options)],
+        [sys.executable, "-c", PROGRAM, *get(*options)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         env=quiet(),
@@ -251,8 +237,7 @@ def test_the_help_of_get_names_what_the_environment_can_say(capsys: Capture) -> 
 
 def test_demo_interrupted_in_a_terminal_is_one_line_and_no_traceback() -> None:
     """A Ctrl+C goes to every process of the terminal's group, the simulator's included."""
-    program = "import sys; from ghl_voice_async.cli.app import run; sys.exit(run(sys.argv[1:]))"
-    command = [sys.executable, "-c", program, "demo", "--calls", "300", "--locations", "1", "--faults", "0"]
+    command = [sys.executable, "-c", PROGRAM, "demo", "--calls", "300", "--locations", "1", "--faults", "0"]
     # Not measured: a KeyboardInterrupt in the middle of coverage's own lock would hang the process.
     environment = {name: value for name, value in quiet().items() if not name.startswith("COVERAGE_")}
     with subprocess.Popen(
@@ -274,10 +259,9 @@ def test_demo_interrupted_in_a_terminal_is_one_line_and_no_traceback() -> None:
 
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
 def test_simulate_answers_until_it_is_stopped(stop: signal.Signals) -> None:
-    program = "import sys; from ghl_voice_async.cli.app import run; sys.exit(run(sys.argv[1:]))"
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
     with subprocess.Popen(
-        [sys.executable, "-c", program, "simulate"], stdout=subprocess.PIPE, text=True, env=environment
+        [sys.executable, "-c", PROGRAM, "simulate"], stdout=subprocess.PIPE, text=True, env=environment
     ) as process:
         assert process.stdout is not None
         said = [process.stdout.readline() for _ in range(4)]

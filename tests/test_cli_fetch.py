@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from killed import FETCH, environment, fetch_and_kill
+from command_line import PROGRAM, error_line
+from killed import environment, fetch_and_kill
 
 from ghl_voice_async import CallRef, RateLimit, VoiceAIClient, decode_call_log, encode_call_log
 from ghl_voice_async.cli.app import run
@@ -50,14 +51,6 @@ def fetch(*options: str, output: str = "calls.jsonl") -> int:
 
 def lines(path: str = "calls.jsonl") -> list[dict[str, Any]]:
     return [json.loads(line) for line in Path(path).read_text("utf-8").splitlines()]
-
-
-def error_line(capsys: Capture) -> str:
-    out, err = capsys.readouterr()
-    assert out == ""
-    assert err.startswith("ghl-voice: ")
-    assert err.count("\n") == 1
-    return err
 
 
 @pytest.mark.usefixtures("folder")
@@ -452,7 +445,7 @@ def test_a_disk_that_is_full_ends_the_run_with_one_line_and_the_next_goes_on(
 
 def signalled(server: VoiceAIServerProcess, *signals: signal.Signals, options: tuple[str, ...] = ()) -> tuple[int, str]:
     """Start a run in a process, send it the signals once it has stored something, and return how it ended."""
-    command = [sys.executable, "-c", FETCH, "ids", "--location", "LOC", "--output", "calls.jsonl", *options]
+    command = [sys.executable, "-c", PROGRAM, "fetch", "ids", "--location", "LOC", "--output", "calls.jsonl", *options]
     with subprocess.Popen(command, env=environment(server), stderr=subprocess.PIPE, text=True) as process:
         until_there_is_something("calls.jsonl")
         for number in signals:

@@ -21,6 +21,7 @@ from ghl_voice_async.cli.lock import locked
 from ghl_voice_async.cli.outputs import Failures, output_at
 from ghl_voice_async.cli.progress import Tally
 from ghl_voice_async.cli.rate import rate_limit_option
+from ghl_voice_async.cli.refusal import refused_unless
 from ghl_voice_async.cli.storing import Storing
 from ghl_voice_async.cli.summary import summary
 
@@ -87,7 +88,8 @@ def fetch(
         )
         tally = Tally.of(todo, rate_limit)
         client.add_hook(tally.see)
-        _open(output, output_path)
+        with refused_unless(output_path, "written"):
+            output.open()
         failures = Failures(output_path)
         console = None if quiet else Console(stderr=True)
         try:
@@ -109,11 +111,8 @@ async def _run(client: VoiceAIClient, storing: Storing, console: Console | None)
 
 def _read(file: Path, location_id: str | None) -> dict[CallRef, int]:
     if str(file) != "-":
-        try:
-            with file.open("rb") as lines:
-                return read_call_list(lines, location_id)
-        except OSError as error:
-            raise click.UsageError(f"{file} cannot be read: {error.strerror}.") from None
+        with refused_unless(file, "read"), file.open("rb") as lines:
+            return read_call_list(lines, location_id)
     if sys.stdin is None:
         raise click.UsageError("There is no standard input; name a FILE.")
     if sys.stdin.isatty():
@@ -123,19 +122,10 @@ def _read(file: Path, location_id: str | None) -> dict[CallRef, int]:
 
 def _not_stored(calls: dict[CallRef, int], output: Output, path: Path) -> list[CallRef]:
     todo = dict.fromkeys(calls)
-    try:
+    with refused_unless(path, "read"):
         for ref in output.stored():
             todo.pop(ref, None)
-    except OSError as error:
-        raise click.UsageError(f"{path} cannot be read: {error.strerror}.") from None
     return [*todo]
-
-
-def _open(output: Output, path: Path) -> None:
-    try:
-        output.open()
-    except OSError as error:
-        raise click.UsageError(f"{path} cannot be written: {error.strerror}.") from None
 
 
 def _plan(todo: list[CallRef], calls: dict[CallRef, int], rate_limit: RateLimit | None, path: Path) -> str:

@@ -10,6 +10,8 @@ from typing import IO, TYPE_CHECKING
 
 import click
 
+from ghl_voice_async.cli.refusal import refused_unless
+
 if sys.platform == "win32":
     import msvcrt
 else:
@@ -39,10 +41,8 @@ def locked(output: Path) -> Iterator[None]:
 
 
 def _locked_file(path: Path, output: Path) -> IO[bytes]:
-    try:
+    with refused_unless(output, "written"):
         file = path.open("ab")
-    except OSError as error:
-        raise click.UsageError(f"{output} cannot be written: {error.strerror}.") from None
     try:
         _lock(file)
         # Whoever had the lock before may have removed the file since it was opened here, and a third made it anew.

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import signal
 
 import click
 
 from ghl_voice_async.cli.number import Number
+from ghl_voice_async.cli.signals import call_when_asked_to_stop
 from ghl_voice_async.testing import Seen, VoiceAIServer, everyday_faults
 
 __all__ = ["simulate"]
@@ -40,10 +39,7 @@ def simulate(port: int, seed: int, faults: float, max_requests: int, interval: f
 
 async def _serve(server: VoiceAIServer) -> Seen:
     stopped = asyncio.Event()
-    # Not on Windows, where Ctrl+C comes as KeyboardInterrupt.
-    with contextlib.suppress(NotImplementedError):
-        for stop in (signal.SIGINT, signal.SIGTERM):
-            asyncio.get_running_loop().add_signal_handler(stop, stopped.set)
+    call_when_asked_to_stop(stopped.set)
     async with server:
         call_id = server.call_ids(1)[0]
         click.echo(f"Simulating HighLevel at {server.url}; Ctrl+C stops it. In another terminal:\n")

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import signal
-from contextlib import aclosing, contextmanager, suppress
+from contextlib import aclosing
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from attrs import define, field
 
 from ghl_voice_async.cli.gate import Gate, GateShutError
 from ghl_voice_async.cli.progress import Tally, show_progress
+from ghl_voice_async.cli.signals import call_when_asked_to_stop
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Iterator, Sequence
+    from collections.abc import AsyncGenerator, Sequence
 
     from rich.console import Console
 
@@ -52,9 +53,9 @@ class Storing:
         if console is not None:
             tasks.append(asyncio.create_task(show_progress(self.tally, console)))
         try:
-            with self._stopped_by_signals(collector):
-                while self._pending or not collector.done():
-                    await self._store_what_came()
+            call_when_asked_to_stop(partial(self._stop, collector))
+            while self._pending or not collector.done():
+                await self._store_what_came()
         finally:
             for task in tasks:
                 task.cancel()
@@ -86,18 +87,9 @@ class Storing:
         self.output.write([(result.ref, result.unwrap()) for result in batch if result.ok])
         self.failures.write(result for result in batch if not result.ok)
 
-    @contextmanager
-    def _stopped_by_signals(self, collector: asyncio.Task[None]) -> Iterator[None]:
-        loop = asyncio.get_running_loop()
-
-        def stop() -> None:
-            if self.gate.is_shut:
-                collector.cancel()
+    def _stop(self, collector: asyncio.Task[None]) -> None:
+        if self.gate.is_shut:
+            collector.cancel()
+        else:
             self.gate.shut()
-            loop.call_later(_GRACE, collector.cancel)
-
-        # Not on Windows, where Ctrl+C comes as KeyboardInterrupt and ends all at once.
-        with suppress(NotImplementedError):
-            for number in (signal.SIGINT, signal.SIGTERM):
-                loop.add_signal_handler(number, stop)
-        yield
+            asyncio.get_running_loop().call_later(_GRACE, collector.cancel)
