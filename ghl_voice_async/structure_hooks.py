@@ -1,0 +1,242 @@
+"""Structure hooks, as cattrs has them: what JSON has to be like to become a string, a number, a time, a list, a model.
+
+Strict about types, and thorough: a hook either returns a value or raises `Mismatch` with all that does not fit.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from types import UnionType
+from typing import Any, TypeVar, cast, get_args, get_origin
+
+import attrs
+
+__all__ = [
+    "HookFor",
+    "Mismatch",
+    "StructureHook",
+    "json_key",
+    "list_hook",
+    "model_hook",
+    "structure_boolean",
+    "structure_instant",
+    "structure_number",
+    "structure_object",
+    "structure_string",
+]
+
+T = TypeVar("T")
+StructureHook = Callable[[Any, Any], Any]
+"""A function of a value and its type, as cattrs has them."""
+HookFor = Callable[[Any], StructureHook]
+"""Finds the hook of a type: `Converter.get_structure_hook`."""
+
+
+class Mismatch(Exception):  # noqa: N818  # a signal between hooks, never seen outside
+    """What does not fit, as pairs of a path below the value and a problem."""
+
+    def __init__(self, problems: list[tuple[str, str]]) -> None:
+        super().__init__()
+        self.problems = problems
+
+    @classmethod
+    def expected(cls, expected: str, value: object) -> Mismatch:
+        """Make the mismatch of a value that is of another type altogether."""
+        return cls([("", f"expected {expected}, got {_json_type(value)}")])
+
+    def under(self, step: str) -> list[tuple[str, str]]:
+        """Return the problems as seen from one level up."""
+        return [(step + path, problem) for path, problem in self.problems]
+
+
+def _json_type(value: object) -> str:
+    if value is None:
+        return "null"
+    for python_type, name in _JSON_TYPES:
+        if isinstance(value, python_type):
+            return name
+    return type(value).__name__
+
+
+_JSON_TYPES: tuple[tuple[type | UnionType, str], ...] = (
+    (bool, "boolean"),  # before the numbers, since bool is an int
+    (str, "string"),
+    (int | float, "number"),
+    (list, "array"),
+    (Mapping, "object"),
+)
+
+
+def structure_string(value: object, _: object) -> str:
+    """Take a string."""
+    if isinstance(value, str):
+        return value
+    raise Mismatch.expected("string", value)
+
+
+def structure_boolean(value: object, _: object) -> bool:
+    """Take a boolean."""
+    if isinstance(value, bool):
+        return value
+    raise Mismatch.expected("boolean", value)
+
+
+def structure_number(value: object, _: object) -> float:
+    """Take a finite number, whole or not."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise Mismatch.expected("number", value)
+    if isinstance(value, float) and not math.isfinite(value):
+        raise Mismatch([("", "expected a finite number")])
+    return value
+
+
+def structure_object(value: object, _: object) -> dict[str, Any]:
+    """Take a dict as it is, or another mapping as a dict."""
+    if isinstance(value, dict):
+        return value
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise Mismatch.expected("object", value)
+
+
+def structure_instant(value: object, _: object) -> datetime:
+    """Take an ISO 8601 date-time with an offset, and give it in UTC."""
+    if not isinstance(value, str):
+        raise Mismatch.expected("date-time string", value)
+    try:
+        instant = datetime.fromisoformat(value)
+        if instant.tzinfo is UTC:
+            return instant
+        if instant.tzinfo is not None:
+            return instant.astimezone(UTC)
+    except OverflowError:
+        raise Mismatch([("", "date-time out of range")]) from None
+    except ValueError:
+        raise Mismatch([("", "expected ISO 8601 date-time, got another string")]) from None
+    raise Mismatch([("", "expected date-time with an offset, got one without")])
+
+
+def list_hook(annotation: Any, hook_for: HookFor) -> StructureHook:  # noqa: ANN401  # a type
+    """Make the hook of a list, by the hook of its items."""
+    (item_type,) = get_args(annotation)
+    item_hook = hook_for(item_type)
+
+    def structure_list(value: object, _: object) -> list[Any]:
+        if not isinstance(value, list):
+            raise Mismatch.expected("array", value)
+        try:
+            return [item_hook(item, item_type) for item in value]
+        except Mismatch:
+            problems = []
+            for index, item in enumerate(value):
+                try:
+                    item_hook(item, item_type)
+                except Mismatch as mismatch:
+                    problems += mismatch.under(f"[{index}]")
+        raise Mismatch(problems)
+
+    return structure_list
+
+
+def model_hook(model: type[T], hook_for: HookFor, **field_types: type) -> Callable[[Any, Any], T]:
+    """Make the hook of one model; `field_types` stands in for the annotations of those fields.
+
+    It is source code written for the fields, as attrs and cattrs write theirs. A loop over the fields that calls
+    the hook of each, and then the model with keyword arguments, is prettier: it takes 40 µs instead of 17 for the
+    documented example. Most values are told to be right by their class, without a call; a hook is called for the
+    others, and for what consists of values in turn.
+    """
+    keys = {}
+    lines = []
+    scope: dict[str, Any] = {
+        "Mismatch": Mismatch,
+        "model_class": model,
+        "new": object.__new__,  # and every slot is filled below
+        "structure_object": structure_object,
+    }
+    for attribute in attrs.fields(cast("type[attrs.AttrsInstance]", model)):
+        name = attribute.name
+        if name == "extra":
+            continue
+        wanted = field_types.get(name) or _without_none(attribute.type)
+        keys[name] = json_key(name)
+        scope[f"type_{name}"] = wanted
+        scope[f"structure_{name}"] = hook_for(wanted)
+        scope[f"default_{name}"] = attribute.default
+        lines.append(
+            _FIELD.format(
+                name=name,
+                key=keys[name],
+                fits=_FITS.get(wanted, "False"),
+                without=_without(attribute).format(name=name, key=keys[name]),
+            )
+        )
+    scope["keys"] = frozenset(keys.values())
+    source = _MODEL.format(fields="".join(lines), count=len(keys))
+    exec(compile(source, f"<structure hook of {model.__name__}>", "exec"), scope)  # noqa: S102  # no text of others in it
+    return cast("Callable[[Any, Any], T]", scope["structure_model"])
+
+
+_MODEL = """
+def structure_model(value, _):
+    data = value if value.__class__ is dict else structure_object(value, dict)
+    get = data.get
+    model = new(model_class)
+    problems = []
+    present = {count}
+{fields}
+    if problems:
+        raise Mismatch(problems)
+    if len(data) == present:
+        model.extra = {{}}
+    else:
+        model.extra = {{key: item for key, item in data.items() if key not in keys}}
+    return model
+"""
+
+_FIELD = """
+    item = get("{key}")
+    if {fits}:
+        model.{name} = item
+    elif item is None:
+        present -= 1
+        {without}
+    else:
+        try:
+            model.{name} = structure_{name}(item, type_{name})
+        except Mismatch as mismatch:
+            problems += mismatch.under(".{key}")
+"""
+
+# What most values of these types are. Others, such as a str subclass or a float that may be infinite, get the hook.
+_FITS: dict[Any, str] = {
+    str: "item.__class__ is str",
+    bool: "item.__class__ is bool",
+    float: "item.__class__ is int",
+}
+
+
+def _without(attribute: attrs.Attribute[Any]) -> str:
+    """Write what is to be done when there is no value for an attribute."""
+    if attribute.default is attrs.NOTHING:
+        return 'problems.append((".{key}", "required, but null" if "{key}" in data else "required, but missing"))'
+    if isinstance(attribute.default, attrs.Factory):  # type: ignore[arg-type]  # a class at run time
+        return "model.{name} = default_{name}.factory()"
+    return "model.{name} = default_{name}"
+
+
+def json_key(attribute: str) -> str:
+    """Return the API's name for an attribute."""
+    first, *rest = attribute.split("_")
+    return first + "".join(word.capitalize() for word in rest)
+
+
+def _without_none(annotation: Any) -> Any:  # noqa: ANN401  # a type
+    if get_origin(annotation) is not UnionType:
+        return annotation
+    first, *rest = (member for member in get_args(annotation) if member is not type(None))
+    for member in rest:
+        first |= member
+    return first
