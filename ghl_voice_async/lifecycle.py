@@ -6,46 +6,39 @@ import asyncio
 import os
 
 from ghl_voice_async.errors import ClientClosedError
+from ghl_voice_async.scope import Scope
 
-__all__ = ["Lifecycle", "somebody_cancelled"]
-
-
-def somebody_cancelled() -> bool:
-    """Tell whether the `CancelledError` in hand was asked for, by a `cancel()` or a timeout of this task.
-
-    One that was not comes from a future that somebody else cancelled, and would look to the caller, and to
-    its task group, as if the call had been.
-    """
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
+__all__ = ["Lifecycle"]
 
 
 class Lifecycle:
     """Lets calls begin while the client is open, and ends those in flight when it closes.
 
-    A call runs inside an `asyncio.Timeout`, which ends it either at its deadline or on close. Nobody's
-    `cancel()` is imitated: the call sees its scope expire and knows from `closed` which it was.
+    A call runs inside a `Scope`, which ends it either at its deadline or on close. The call knows from `closed`
+    which it was.
     """
 
     def __init__(self) -> None:
         self.closed = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._process = 0
-        self._scopes: set[asyncio.Timeout] = set()
+        self._scopes: dict[Scope, asyncio.TimerHandle | None] = {}  # and the timer of the deadline
         self._idle = asyncio.Event()
         self._idle.set()
 
-    def begin(self, deadline: float | None) -> asyncio.Timeout:
+    def begin(self, deadline: float | None) -> Scope:
         """Make the scope of one call, which its `end` must follow. Raises `ClientClosedError` before any I/O."""
         loop = self._check()
-        scope = asyncio.timeout_at(None if deadline is None else loop.time() + deadline)
-        self._scopes.add(scope)
+        scope = Scope()
+        self._scopes[scope] = None if deadline is None else loop.call_later(deadline, scope.interrupt)
         self._idle.clear()
         return scope
 
-    def end(self, scope: asyncio.Timeout) -> None:
+    def end(self, scope: Scope) -> None:
         """Forget a call that is over."""
-        self._scopes.discard(scope)
+        timer = self._scopes.pop(scope)
+        if timer is not None:
+            timer.cancel()
         if not self._scopes:
             self._idle.set()
 
@@ -53,8 +46,7 @@ class Lifecycle:
         """End the calls in flight and return when the last of them is over."""
         self.closed = True
         for scope in self._scopes:
-            if not scope.expired():
-                scope.reschedule(0.0)
+            scope.interrupt()
         await self._idle.wait()
 
     def is_in_another_process(self) -> bool:

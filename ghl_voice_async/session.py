@@ -12,9 +12,10 @@ from ghl_voice_async.auth import Secret, TokenProvider, secret_token
 from ghl_voice_async.call import Call, Sending
 from ghl_voice_async.errors import ClientClosedError, DeadlineExceededError, GHLVoiceError, TransportError
 from ghl_voice_async.hooks import Hooks
-from ghl_voice_async.lifecycle import Lifecycle, somebody_cancelled
+from ghl_voice_async.lifecycle import Lifecycle
 from ghl_voice_async.response import Response, status_error, truncation_error
 from ghl_voice_async.retry import RetryBudget, RetryPolicy, retrying
+from ghl_voice_async.scope import somebody_cancelled
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,21 +58,18 @@ class Session:
         try:
             scope = self._lifecycle.begin(deadline)
             try:
-                async with scope:
+                with scope:
                     response = await retrying(
                         attempt, self.retry, self._budget, elapsed=call.elapsed, on_retry=call.will_retry
                     )
                     return decode(response.body)
-            except TimeoutError:
-                if not scope.expired():
-                    raise
             except asyncio.CancelledError:
                 if somebody_cancelled():
                     raise
             finally:
                 self._lifecycle.end(scope)
-            # Here, outside the except blocks, so that no traceback with aiohttp's frames is chained.
-            if not scope.expired():
+            # Here, outside the except block, so that no traceback with aiohttp's frames is chained.
+            if not scope.is_interrupted:
                 raise TransportError("what this call waited for was cancelled, and not the call", retryable=False)
             if self._lifecycle.closed:
                 raise ClientClosedError("the client was closed while this call was under way")

@@ -26,8 +26,8 @@ from ghl_voice_async.errors import (
     InvalidInputError,
     TransportError,
 )
-from ghl_voice_async.lifecycle import somebody_cancelled
 from ghl_voice_async.response import Response
+from ghl_voice_async.scope import Scope, SharedTimeout, somebody_cancelled
 
 if TYPE_CHECKING:
     from ghl_voice_async.request import Request
@@ -53,7 +53,7 @@ class Transport:
     def __init__(self, *, timeout: float, max_connections: int, session: aiohttp.ClientSession | None = None) -> None:
         if session is not None and not isinstance(session, aiohttp.ClientSession):
             raise InvalidInputError(f"session must be an aiohttp.ClientSession, not {type(session).__name__}")
-        self._timeout = timeout
+        self._timeout = SharedTimeout(timeout)
         self._max_connections = max_connections
         self._session = session
         self._connector: Connector | None = None
@@ -72,15 +72,12 @@ class Transport:
             if session.closed:
                 raise ClientClosedError(_CLOSED_BY_OWNER)
             await before_send()
-            scope = asyncio.timeout(self._timeout)
+            scope = Scope()
+            self._timeout.start(scope)
             try:
-                async with scope:
+                with scope:
                     return await _exchange(session, request, token, partial(self._before_another, scope, before_send))
-            except TimeoutError as error:
-                if scope.expired():
-                    failure = AttemptTimeoutError(f"no whole answer within {self._timeout:g} s")
-                else:
-                    failure = transport_error(error)
+                failure = AttemptTimeoutError(f"no whole answer within {self._timeout.seconds:g} s")
             except asyncio.CancelledError:
                 # aiohttp cancels who waits for a connection of a session that its owner closes.
                 if somebody_cancelled():
@@ -91,6 +88,8 @@ class Transport:
                 failure = error.with_traceback(None)
             except (aiohttp.ClientError, HttpProcessingError, OSError) as error:
                 failure = transport_error(error)
+            finally:
+                self._timeout.stop(scope)
         if session.closed:
             failure = ClientClosedError(_CLOSED_BY_OWNER)
         # Raised out here, where no aiohttp error is being handled, so that none becomes its context.
@@ -98,6 +97,7 @@ class Transport:
 
     async def aclose(self) -> None:
         """Close the session, unless it is borrowed."""
+        self._timeout.cancel()
         if self._session is not None and self._connector is not None:
             await self._session.close()
 
@@ -123,10 +123,12 @@ class Transport:
             self._places = asyncio.Semaphore(min([self._max_connections, *limits]))
         return self._session, self._places
 
-    async def _before_another(self, scope: asyncio.Timeout, before_send: BeforeSend) -> None:
-        scope.reschedule(None)
-        await before_send()
-        scope.reschedule(asyncio.get_running_loop().time() + self._timeout)
+    async def _before_another(self, scope: Scope, before_send: BeforeSend) -> None:
+        self._timeout.stop(scope)
+        try:
+            await before_send()
+        finally:
+            self._timeout.start(scope)
 
 
 async def _exchange(

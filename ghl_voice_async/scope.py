@@ -1,0 +1,99 @@
+"""Stretches of a task that are ended from outside: a deadline, a timeout, a client that closes."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from types import TracebackType
+    from typing import Self
+
+__all__ = ["Scope", "SharedTimeout", "somebody_cancelled"]
+
+
+def somebody_cancelled() -> bool:
+    """Tell whether the `CancelledError` in hand was asked for, by a `cancel()` or a timeout of this task.
+
+    One that was not comes from a future that somebody else cancelled, and would look to the caller, and to
+    its task group, as if the call had been.
+    """
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
+class Scope:
+    """What runs inside ends when `interrupt` is called, and goes on after the `with`, whose end it is.
+
+    It is `asyncio.Timeout` without a timer: the same bookkeeping keeps its own cancellation apart from those of
+    others, which pass through. One without a timer is 2 µs quicker, and every call needs two of them.
+    """
+
+    __slots__ = ("_cancelling", "_is_inside", "_task", "is_interrupted")
+
+    def __init__(self) -> None:
+        self.is_interrupted = False
+        self._is_inside = False
+
+    def __enter__(self) -> Self:
+        task = asyncio.current_task()
+        if task is None:
+            raise RuntimeError("a call has to be awaited in a task of the event loop")
+        self._task = task
+        self._cancelling = task.cancelling()
+        self._is_inside = True
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> bool:
+        self._is_inside = False
+        if not self.is_interrupted:
+            return False
+        is_own = self._task.uncancel() <= self._cancelling
+        return is_own and kind is asyncio.CancelledError
+
+    def interrupt(self) -> None:
+        """End what runs inside, once."""
+        if self._is_inside and not self.is_interrupted:
+            self.is_interrupted = True
+            self._task.cancel()
+
+
+class SharedTimeout:
+    """Interrupts scopes that are open for longer than `seconds`, with one timer of the event loop for all.
+
+    They end in the order in which they began, so that only the first needs a timer. A timer for each costs 9 µs.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self._due: dict[Scope, float] = {}  # in the order of the times
+        self._timer: asyncio.TimerHandle | None = None
+
+    def start(self, scope: Scope) -> None:
+        """Give a scope its time."""
+        loop = asyncio.get_running_loop()
+        due = self._due[scope] = loop.time() + self.seconds
+        if self._timer is None:
+            self._timer = loop.call_at(due, self._tick, loop)
+
+    def stop(self, scope: Scope) -> None:
+        """Forget a scope."""
+        # The timer goes off for nothing now and then, which is cheaper than to set it anew each time.
+        del self._due[scope]
+
+    def cancel(self) -> None:
+        """Leave no timer behind."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _tick(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._timer = None
+        now = loop.time()
+        for scope, due in self._due.items():
+            if due > now:
+                self._timer = loop.call_at(due, self._tick, loop)
+                break
+            scope.interrupt()
