@@ -6,11 +6,11 @@ A private integration token or an access token of a sub-account, both sent as a 
 from __future__ import annotations
 
 import re
-from typing import Protocol, runtime_checkable
+from typing import Protocol, Self, runtime_checkable
 
 from ghl_voice_async.errors import InvalidInputError
 
-__all__ = ["Secret", "StaticToken", "TokenProvider", "secret_token"]
+__all__ = ["BearerToken", "Secret", "StaticToken", "TokenProvider", "bearer_token"]
 
 _TOKEN = re.compile(r"[!-~]+")
 
@@ -22,6 +22,24 @@ class Secret(str):
 
     def __repr__(self) -> str:
         return "'***'"
+
+
+class BearerToken(Secret):
+    """A token that a header can carry, and that header's value."""
+
+    authorization: Secret
+
+    def __new__(cls, token: str) -> Self:
+        """Make it, or raise `InvalidInputError`, which does not show the token."""
+        if not isinstance(token, str):
+            raise InvalidInputError(f"the token must be a str, not {type(token).__name__}")
+        if not token:
+            raise InvalidInputError("the token is empty; pass token= or set GHL_ACCESS_TOKEN")
+        if not _TOKEN.fullmatch(token):
+            raise InvalidInputError("the token has a space, a control character or a non-ASCII character in it")
+        self = super().__new__(cls, token)
+        self.authorization = Secret(f"Bearer {token}")
+        return self
 
 
 @runtime_checkable
@@ -60,7 +78,7 @@ class StaticToken:
     __slots__ = ("_token",)
 
     def __init__(self, token: str) -> None:
-        self._token = secret_token(token)
+        self._token = BearerToken(token)
 
     async def get_token(self, location_id: str) -> str:  # noqa: ARG002  # the protocol's
         """Return the token."""
@@ -70,12 +88,6 @@ class StaticToken:
         """Do nothing: there is no other token to offer."""
 
 
-def secret_token(token: str) -> Secret:
-    """Return the token masked, or raise `InvalidInputError`, which does not show it, unless a header can carry it."""
-    if not isinstance(token, str):
-        raise InvalidInputError(f"the token must be a str, not {type(token).__name__}")
-    if not token:
-        raise InvalidInputError("the token is empty; pass token= or set GHL_ACCESS_TOKEN")
-    if not _TOKEN.fullmatch(token):
-        raise InvalidInputError("the token has a space, a control character or a non-ASCII character in it")
-    return Secret(token)
+def bearer_token(token: str) -> BearerToken:
+    """Return the token of a provider, checked, or raise `InvalidInputError`, which does not show it."""
+    return token if isinstance(token, BearerToken) else BearerToken(token)

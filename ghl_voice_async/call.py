@@ -99,11 +99,14 @@ class Sending:
         if waited >= _WORTH_TELLING and call.hooks:
             call.hooks.tell(call.event(LimitEvent, attempt=call.attempts + 1, waited=waited))
 
-    async def before_send(self) -> None:
-        """Count a request that is about to go out on the wire, under a permit of its own."""
-        if self.sent_at is not None:
-            self.give_back(None, None)
-            await self.take_permit()
+    async def begin_another(self) -> None:
+        """Give the permit back, and take another for one more request in place of the first."""
+        self.give_back(None, None)
+        await self.take_permit()
+        self.begin()
+
+    def begin(self) -> None:
+        """Count a request that is about to go out on the wire."""
         call = self.call
         self.sent_at = _now()
         if not call.attempts:

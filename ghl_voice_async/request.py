@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Request", "call_log_request", "check_base_url", "check_id", "request_headers"]
 
+_PATH = "/voice-ai/dashboard/call-logs/"
 _ID = re.compile(r"[A-Za-z0-9_-]{1,256}")
 _API_VERSION = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _URL_TEXT = re.compile(r"[A-Za-z0-9._~:/@\[\]%!$&'()*+,;=?#-]+")
@@ -32,9 +33,11 @@ class Request:
     """One GET to be sent, but for its `Authorization`, which belongs to the attempt."""
 
     method: ClassVar[str] = "GET"
-    path_template: ClassVar[str] = "/voice-ai/dashboard/call-logs/{callId}"
+    path_template: ClassVar[str] = _PATH + "{callId}"
 
-    url: str
+    base_url: str
+    path: str
+    query: str
     headers: Mapping[str, str]
     call_id: str
     location_id: str
@@ -44,9 +47,8 @@ def call_log_request(base_url: str, headers: Mapping[str, str], call_id: str, lo
     """Make the request for one call log, or raise `InvalidInputError` for an id that cannot be one."""
     check_id("call_id", call_id, call_id=call_id, location_id=location_id)
     check_id("location_id", location_id, call_id=call_id, location_id=location_id)
-    path = Request.path_template.replace("{callId}", call_id)
-    url = f"{base_url}{path}?locationId={location_id}"
-    return Request(url=url, headers=headers, call_id=call_id, location_id=location_id)
+    path = _PATH + call_id
+    return Request(base_url, path, f"locationId={location_id}", headers, call_id, location_id)
 
 
 def request_headers(api_version: str) -> dict[str, str]:

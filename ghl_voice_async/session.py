@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from attrs import define, field
 
-from ghl_voice_async.auth import Secret, TokenProvider, secret_token
+from ghl_voice_async.auth import BearerToken, TokenProvider, bearer_token
 from ghl_voice_async.call import Call, Sending
 from ghl_voice_async.errors import ClientClosedError, DeadlineExceededError, GHLVoiceError, TransportError
 from ghl_voice_async.hooks import Hooks
@@ -88,12 +88,13 @@ class Session:
         return not self._lifecycle.is_in_another_process() and self.transport.abandon()
 
     async def _attempt(self, call: Call) -> Response:
-        token = await self._token(call)
+        location_id = call.request.location_id
+        token = bearer_token(await self.tokens.get_token(location_id))
         response = await self._send(call, token)
         if response.status == 401 and not call.told_of_refusal:
             call.told_of_refusal = True
-            await self.tokens.token_refused(call.request.location_id, token)
-            refused, token = token, await self._token(call)
+            await self.tokens.token_refused(location_id, token)
+            refused, token = token, bearer_token(await self.tokens.get_token(location_id))
             if token != refused:
                 response = await self._send(call, token)
         error = status_error(response, secret=token) or truncation_error(response)
@@ -101,15 +102,12 @@ class Session:
             raise error
         return response
 
-    async def _token(self, call: Call) -> Secret:
-        return secret_token(await self.tokens.get_token(call.request.location_id))
-
-    async def _send(self, call: Call, token: Secret) -> Response:
+    async def _send(self, call: Call, token: BearerToken) -> Response:
         """Send once, under a permit. Whatever becomes of the request, its permit is given back once."""
         sending = Sending(call)
         try:
             await sending.take_permit()
-            response = await self.transport.send(call.request, token, before_send=sending.before_send)
+            response = await self.transport.send(call.request, token, sending)
         except BaseException as error:
             sending.give_back(None, error)
             raise

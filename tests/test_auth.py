@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from ghl_voice_async import InvalidInputError, TokenProvider
-from ghl_voice_async.auth import Secret, StaticToken, secret_token
+from ghl_voice_async.auth import Secret, StaticToken, bearer_token
 
 
 async def test_a_static_token_serves_every_location() -> None:
@@ -16,7 +16,7 @@ async def test_a_static_token_serves_every_location() -> None:
 
 
 def test_a_secret_masks_its_repr_and_is_a_str_otherwise() -> None:
-    secret = secret_token("pit-marked")
+    secret = bearer_token("pit-marked")
     assert "marked" not in repr({"Authorization": secret})
     assert secret == "pit-marked"
     assert f"Bearer {secret}" == "Bearer pit-marked"
@@ -26,5 +26,5 @@ def test_a_secret_masks_its_repr_and_is_a_str_otherwise() -> None:
 @pytest.mark.parametrize("bad", ["", " ", "pit marked", "marked\n", "\x00marked", "márked", None, 7, b"marked"])
 def test_promise_24_a_bad_token_is_refused_without_showing_it(bad: Any) -> None:
     with pytest.raises(InvalidInputError, match="token") as caught:
-        secret_token(bad)
+        bearer_token(bad)
     assert "marked" not in str(caught.value)

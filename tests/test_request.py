@@ -16,13 +16,17 @@ BAD_IDS = [
 
 def test_the_url_is_the_one_of_the_api_page() -> None:
     request = call_log_request(BASE, {}, "507f1f77bcf86cd799439011", "LOC123456789ABCDEF")
-    assert request.url == f"{BASE}/voice-ai/dashboard/call-logs/507f1f77bcf86cd799439011?locationId=LOC123456789ABCDEF"
+    assert request.base_url == BASE
+    assert request.path == "/voice-ai/dashboard/call-logs/507f1f77bcf86cd799439011"
+    assert request.query == "locationId=LOC123456789ABCDEF"
+    assert request.path_template == "/voice-ai/dashboard/call-logs/{callId}"
     assert (request.call_id, request.location_id) == ("507f1f77bcf86cd799439011", "LOC123456789ABCDEF")
 
 
 @pytest.mark.parametrize("good", ["a", "-", "_", "a" * 256, "Z9_-"])
 def test_ids_of_the_known_alphabet_are_taken(good: str) -> None:
-    assert call_log_request(BASE, {}, good, good).url.endswith(f"/{good}?locationId={good}")
+    request = call_log_request(BASE, {}, good, good)
+    assert (request.path.rpartition("/")[2], request.query) == (good, f"locationId={good}")
 
 
 @pytest.mark.parametrize("bad", BAD_IDS, ids=repr)

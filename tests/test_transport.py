@@ -17,7 +17,7 @@ from wire import CALL, LOCATION, OK, TOKEN, RawServer, answer, raw_server
 from yarl import URL
 
 from ghl_voice_async import AttemptTimeoutError, ClientClosedError, TransportError
-from ghl_voice_async.auth import Secret
+from ghl_voice_async.auth import BearerToken
 from ghl_voice_async.request import call_log_request, request_headers
 from ghl_voice_async.transport import ERROR_BODY_LIMIT, RESPONSE_BODY_LIMIT, Transport, transport_error
 
@@ -32,13 +32,19 @@ REQUEST_INFO = aiohttp.RequestInfo(URL("https://example.com"), "GET", None, URL(
 JSON = b'{"id": "%b"}' % CALL.encode()
 
 
-async def unannounced() -> None:
-    """Stand where the pipeline counts what goes out."""
+class Unannounced:
+    """Stands where the pipeline counts what goes out."""
+
+    def begin(self) -> None:
+        pass
+
+    async def begin_another(self) -> None:
+        pass
 
 
 async def send_with(transport: Transport, url: str) -> Response:
     request = call_log_request(url, request_headers("v3"), CALL, LOCATION)
-    return await transport.send(request, Secret(TOKEN), before_send=unannounced)
+    return await transport.send(request, BearerToken(TOKEN), Unannounced())
 
 
 async def send(url: str, **settings: float) -> Response:
