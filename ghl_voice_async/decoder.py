@@ -110,23 +110,24 @@ def _parse(body: Any) -> Any:  # noqa: ANN401  # JSON
 
 
 def _action_type(value: object, _: object) -> ActionType | str:
-    name = structure_string(value, str)
-    return _ACTION_TYPES.get(name, name)
+    try:
+        return _ACTION_TYPES[value]  # type: ignore[index]  # what it is shows here
+    except (KeyError, TypeError):
+        return structure_string(value, str)
 
 
-def _action_hook(hook_for: HookFor) -> Callable[[Any, Any], ExecutedCallAction]:
-    """Choose among one hook for each type of action, since the parameters do not say what they are."""
-    hooks = {
-        action_type: model_hook(ExecutedCallAction, hook_for, action_parameters=parameters)
-        for action_type, parameters in _PARAMETERS.items()
-    }
-    unknown = model_hook(ExecutedCallAction, hook_for, action_parameters=UnknownActionParameters)
+def _action_hook(hook_for: HookFor) -> StructureHook:
+    """Choose the hook of the parameters by the type of the action, since they do not say what they are."""
+    structure_with = model_hook(ExecutedCallAction, hook_for, varying="action_parameters")
+    parameter_hooks = {action_type: hook_for(parameters) for action_type, parameters in _PARAMETERS.items()}
+    unknown = hook_for(UnknownActionParameters)
 
-    def structure_action(value: Any, annotation: object) -> ExecutedCallAction:  # noqa: ANN401  # JSON
-        is_object = value.__class__ is dict or isinstance(value, Mapping)
-        action_type = value.get("actionType") if is_object else None
-        hook = hooks.get(action_type, unknown) if isinstance(action_type, str) else unknown
-        return hook(value, annotation)
+    def structure_action(value: Any, _: object) -> ExecutedCallAction:  # noqa: ANN401  # JSON
+        try:
+            parameter_hook = parameter_hooks[value["actionType"]]
+        except (KeyError, TypeError):
+            parameter_hook = unknown
+        return structure_with(value, parameter_hook)
 
     return structure_action
 
