@@ -7,10 +7,8 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
-
-from attrs import frozen
 
 from ghl_voice_async.errors import InvalidInputError
 from ghl_voice_async.version import __version__
@@ -28,12 +26,8 @@ _DOT_SEGMENT = re.compile(r"(^|/)(\.|%2e){1,2}(/|$)", re.IGNORECASE)
 _SHOWN = 64
 
 
-@frozen
-class Request:
+class Request(NamedTuple):
     """One GET to be sent, but for its `Authorization`, which belongs to the attempt."""
-
-    method: ClassVar[str] = "GET"
-    path_template: ClassVar[str] = _PATH + "{callId}"
 
     base_url: str
     path: str
@@ -41,6 +35,16 @@ class Request:
     headers: Mapping[str, str]
     call_id: str
     location_id: str
+
+    @property
+    def method(self) -> str:
+        """The HTTP method."""
+        return "GET"
+
+    @property
+    def path_template(self) -> str:
+        """The path with the names of its parameters in place of their values."""
+        return _PATH + "{callId}"
 
 
 def call_log_request(base_url: str, headers: Mapping[str, str], call_id: str, location_id: str) -> Request:

@@ -13,7 +13,6 @@ from typing import NamedTuple
 from urllib.parse import quote
 
 import orjson
-from attrs import field, frozen
 
 from ghl_voice_async.errors import (
     AuthenticationError,
@@ -77,16 +76,21 @@ class Headers(Mapping[str, str]):
         return f"Headers({self._values!r})"
 
 
-@frozen
-class Response:
+_NO_HEADERS = Headers({})
+
+
+class Response(NamedTuple):
     """One whole answer. The repr shows nothing of the server's own words, which may hold a call or an echo."""
 
     status: int
-    headers: Mapping[str, str] = field(factory=lambda: Headers({}), repr=False)
-    body: bytes = field(default=b"", repr=lambda body: f"<{len(body)} bytes>")
-    reason: str = field(default="", repr=False)
+    headers: Mapping[str, str] = _NO_HEADERS
+    body: bytes = b""
+    reason: str = ""
     length_known: bool = True
     """Whether the answer said where its body ends, so that it is known to be whole."""
+
+    def __repr__(self) -> str:
+        return f"Response(status={self.status}, body=<{len(self.body)} bytes>, length_known={self.length_known})"
 
 
 def truncation_error(response: Response) -> TransportError | None:

@@ -143,17 +143,18 @@ class Transport:
         async def on_the_wire(
             wire_request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
         ) -> aiohttp.ClientResponse:
-            """Authorise a request on the wire, and let none out without a permit.
+            """Put our headers into a request on the wire, and let none out without a permit.
 
             aiohttp sends a GET a second time, unseen, when a kept connection turns out to be dead. It does so for
             errors of its own that come out of here, so they go out as one of ours. Where a middleware of a
-            borrowed session sends another, that one is announced. The token is put in here and not with the other
-            headers, which aiohttp refuses beside a borrowed session's own `auth` or an entry in a netrc file.
+            borrowed session sends another, that one is announced. aiohttp refuses a token among the headers that it
+            is given beside a borrowed session's own `auth` or an entry in a netrc file, and copies them one by one.
             """
             nonlocal has_sent
             if has_sent:
                 await self._begin_another(scope, announced)
             has_sent = True
+            wire_request.headers.update(request.headers)
             wire_request.headers[hdrs.AUTHORIZATION] = token.authorization
             try:
                 return await handler(wire_request)
@@ -166,7 +167,6 @@ class Transport:
         async with session.request(
             request.method,
             _url(request),
-            headers=request.headers,
             allow_redirects=False,
             auto_decompress=False,
             raise_for_status=False,
