@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from aiohttp import ServerDisconnectedError, TCPConnector
 from aiohttp.client_proto import ResponseHandler
@@ -45,21 +45,23 @@ class _OneAnswer(ResponseHandler):
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(loop)
-        self._requests = 0
-        self._await_head()
-
-    def set_response_params(self, **params: Any) -> None:  # noqa: ANN401  # passed on
-        self._requests += 1
-        self._await_head()
-        super().set_response_params(**params)
+        self._parser_of_head: object = None  # each answer has a parser of its own
+        self._awaits_head = False
+        self._head = b""  # as far as it has come, and nothing once it is whole
+        self._due: int | None = None  # bytes still to come, where the head says how many
 
     def set_exception(self, exc: BaseException, exc_cause: BaseException | None = None) -> None:
-        has_nothing_come = self._awaits_head and not self._head
-        if self._requests > 1 and has_nothing_come:
+        is_kept = self._parser_of_head is not None
+        has_nothing_come = self._parser is not self._parser_of_head
+        if is_kept and has_nothing_come:
             exc = KeptConnectionLostError()
         super().set_exception(exc, exc_cause or exc)
 
     def data_received(self, data: bytes) -> None:
+        if self._parser is not self._parser_of_head and data:
+            self._parser_of_head = self._parser
+            self._awaits_head = True
+            self._due = None
         if self._awaits_head:
             self._read_head(data)
         if self._due is not None:
@@ -68,11 +70,6 @@ class _OneAnswer(ResponseHandler):
                 self._receive_last(data[: self._due])
                 return
         super().data_received(data)
-
-    def _await_head(self) -> None:
-        self._head = b""  # as far as it has come, and nothing once it is whole
-        self._awaits_head = True
-        self._due: int | None = None  # bytes still to come, where the head says how many
 
     def _read_head(self, data: bytes) -> None:
         # To hold on to what was received, even to the end of the answer, costs 30 µs: the next piece, for which
@@ -83,8 +80,7 @@ class _OneAnswer(ResponseHandler):
             self._head = head
             return
         length = _CONTENT_LENGTH.search(head, 0, end + 2)
-        if length is not None:
-            self._due = end + len(_HEAD_END) - len(self._head) + int(length[1])
+        self._due = None if length is None else end + len(_HEAD_END) - len(self._head) + int(length[1])
         self._head = b""
         self._awaits_head = False
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from attrs import field, frozen
 from tenacity import AsyncRetrying, RetryCallState
@@ -123,38 +123,56 @@ def _was_kept(failure: BaseException | None) -> bool:
     return isinstance(failure, TransportError) and failure.was_kept
 
 
-async def retrying(
-    attempt: Callable[[], Awaitable[T]],
-    policy: RetryPolicy,
-    budget: RetryBudget,
-    *,
-    elapsed: Callable[[], float],
-    on_retry: Callable[[GHLVoiceError, int, float], None],
-) -> T:
-    """Await `attempt` until it succeeds or the policy gives up, and then let its last error out.
+class Retried(Protocol):
+    """What is tried again and again."""
 
-    `elapsed` gives the seconds since the first send. `on_retry` is told of each failure that is tried again,
-    with the attempts made and the seconds until the next. Retries draw on the budget, but for those after a
-    429, which the rate limit paces already, and after the loss of a kept connection.
+    def elapsed(self) -> float:
+        """Return the seconds since the first send."""
+        ...  # pyright takes a docstring alone for a body that returns nothing
 
-    The first attempt runs without tenacity, whose set-up most calls need not pay; when it fails, its error
-    is handed over as the outcome of tenacity's first. Each call gets an `AsyncRetrying` of its own: one
-    shared between tasks gives wrong results.
+    def will_retry(self, failure: GHLVoiceError, attempt: int, delay: float) -> None:
+        """Learn of a failure that is tried again: the attempts made, and the seconds until the next."""
+
+
+R = TypeVar("R", bound=Retried)
+
+
+async def retrying(attempt: Callable[[R], Awaitable[T]], call: R, policy: RetryPolicy, budget: RetryBudget) -> T:
+    """Await `attempt(call)` until it succeeds or the policy gives up, and then let its last error out.
+
+    Retries draw on the budget, but for those after a 429, which the rate limit paces already, and after the loss of a
+    kept connection.
+
+    The first attempt runs without tenacity, whose set-up most calls need not pay.
     """
     try:
-        result = await attempt()
+        result = await attempt(call)
     except (TransportError, StatusError) as error:
-        first_failure: GHLVoiceError | None = error
+        failure: GHLVoiceError = error
     else:
         budget.refill(retried=False)
         return result
+    # Out here, where the failure is not being handled any more, so that it is the context of no other.
+    result = await _retry(failure, attempt, call, policy, budget)
+    budget.refill(retried=True)
+    return result
+
+
+async def _retry(
+    failure: GHLVoiceError, attempt: Callable[[R], Awaitable[T]], call: R, policy: RetryPolicy, budget: RetryBudget
+) -> T:
+    """Hand the first failure over as the outcome of tenacity's first attempt, and let it make the others.
+
+    Each call gets an `AsyncRetrying` of its own: one shared between tasks gives wrong results.
+    """
+    first_failure: GHLVoiceError | None = failure
 
     async def first_failure_then_attempts() -> T:
         nonlocal first_failure
         if first_failure is not None:
             failure, first_failure = first_failure, None
             raise failure
-        return await attempt()
+        return await attempt(call)
 
     wait = 0.0
 
@@ -162,7 +180,9 @@ async def retrying(
         nonlocal wait
         failure = state.outcome.exception() if state.outcome is not None else None
         jitter = random.random()  # noqa: S311  # spreads load, hides nothing
-        decision = wait_before_retry(policy, failure, attempt=state.attempt_number, elapsed=elapsed(), jitter=jitter)
+        decision = wait_before_retry(
+            policy, failure, attempt=state.attempt_number, elapsed=call.elapsed(), jitter=jitter
+        )
         if decision is None or not isinstance(failure, GHLVoiceError):
             return False
         is_free = isinstance(failure, RateLimitError) or _was_kept(failure)
@@ -173,10 +193,8 @@ async def retrying(
             )
             return False
         wait = decision
-        on_retry(failure, state.attempt_number, wait)
+        call.will_retry(failure, state.attempt_number, wait)
         return True
 
     loop = AsyncRetrying(retry=decide, wait=lambda _: wait, sleep=asyncio.sleep, reraise=True)
-    result = await loop(first_failure_then_attempts)
-    budget.refill(retried=True)
-    return result
+    return await loop(first_failure_then_attempts)

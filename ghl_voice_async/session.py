@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from attrs import define, field
 
 from ghl_voice_async.auth import BearerToken, TokenProvider, bearer_token
-from ghl_voice_async.call import Call, Sending
+from ghl_voice_async.call import Call
 from ghl_voice_async.errors import ClientClosedError, DeadlineExceededError, GHLVoiceError, TransportError
 from ghl_voice_async.hooks import Hooks
 from ghl_voice_async.lifecycle import Lifecycle
@@ -53,15 +52,13 @@ class Session:
 
         `rate_limiter` takes the place of the session's: a bulk has a view of it for each of its calls.
         """
-        call = Call(request, rate_limiter or self.rate_limiter, self.retry, self.hooks)
-        attempt = partial(self._attempt, call)
+        now = asyncio.get_running_loop().time
+        call = Call(request, rate_limiter or self.rate_limiter, self.retry, self.hooks, now)
         try:
             scope = self._lifecycle.begin(deadline)
             try:
                 with scope:
-                    response = await retrying(
-                        attempt, self.retry, self._budget, elapsed=call.elapsed, on_retry=call.will_retry
-                    )
+                    response = await retrying(self._attempt, call, self.retry, self._budget)
                     return decode(response.body)
             except asyncio.CancelledError:
                 if somebody_cancelled():
@@ -104,12 +101,11 @@ class Session:
 
     async def _send(self, call: Call, token: BearerToken) -> Response:
         """Send once, under a permit. Whatever becomes of the request, its permit is given back once."""
-        sending = Sending(call)
         try:
-            await sending.take_permit()
-            response = await self.transport.send(call.request, token, sending)
+            await call.take_permit()
+            response = await self.transport.send(call.request, token, call)
         except BaseException as error:
-            sending.give_back(None, error)
+            call.give_back(None, error)
             raise
-        sending.give_back(response, None)
+        call.give_back(response, None)
         return response

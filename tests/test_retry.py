@@ -141,7 +141,7 @@ class Attempts:
         self.started_at: list[float] = []
         self.retries: list[tuple[str, int, float]] = []
 
-    async def __call__(self) -> str:
+    async def make(self) -> str:
         self.started_at.append(now())
         if self.failures:
             raise self.failures.pop(0)
@@ -150,14 +150,12 @@ class Attempts:
     def elapsed(self) -> float:
         return now() - self.started_at[0]
 
-    def note_retry(self, failure: ghl.GHLVoiceError, attempt: int, delay: float) -> None:
+    def will_retry(self, failure: ghl.GHLVoiceError, attempt: int, delay: float) -> None:
         self.retries.append((type(failure).__name__, attempt, round(delay, 2)))
 
 
 async def run(attempts: Attempts, policy: RetryPolicy = POLICY, budget: RetryBudget | None = None) -> str:
-    return await retrying(
-        attempts, policy, budget or RetryBudget(), elapsed=attempts.elapsed, on_retry=attempts.note_retry
-    )
+    return await retrying(Attempts.make, attempts, policy, budget or RetryBudget())
 
 
 @virtual_time
