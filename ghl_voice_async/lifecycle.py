@@ -59,7 +59,7 @@ class Lifecycle:
             self._loop, self._process = loop, os.getpid()
         if self.closed:
             raise ClientClosedError("the client is closed; make a new one")
-        if self.is_in_another_process():
+        if self._process != os.getpid():
             raise ClientClosedError("the client was used in another process before a fork; make a new one here")
         if self._loop is not loop:
             raise ClientClosedError("the client belongs to another event loop; make one for each loop")
