@@ -10,6 +10,8 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
+from multidict import CIMultiDict
+
 from ghl_voice_async.errors import InvalidInputError
 from ghl_voice_async.version import __version__
 
@@ -55,17 +57,19 @@ def call_log_request(base_url: str, headers: Mapping[str, str], call_id: str, lo
     return Request(base_url, path, f"locationId={location_id}", headers, call_id, location_id)
 
 
-def request_headers(api_version: str) -> dict[str, str]:
+def request_headers(api_version: str) -> CIMultiDict[str]:
     """Make the headers that every request carries, or raise `InvalidInputError` for a bad version."""
     if not isinstance(api_version, str) or not _API_VERSION.fullmatch(api_version):
         raise InvalidInputError(f"api_version must be a name such as '2021-04-15', not {_shown(api_version)}")
-    return {
-        "Accept": "application/json",
-        # What is asked for here is what the transport unfolds.
-        "Accept-Encoding": "gzip, deflate",
-        "User-Agent": f"ghl-voice-async/{__version__}",
-        "Version": api_version,
-    }
+    # What is asked for as `Accept-Encoding` is what the transport unfolds.
+    return CIMultiDict(
+        {
+            "Accept": "application/json",
+            "Accept-Encoding": "gzip, deflate",
+            "User-Agent": f"ghl-voice-async/{__version__}",
+            "Version": api_version,
+        }
+    )
 
 
 def check_id(name: str, value: str, *, call_id: str | None, location_id: str) -> None:

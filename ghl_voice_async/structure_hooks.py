@@ -37,14 +37,14 @@ HookFor = Callable[[Any], StructureHook]
 class Mismatch(Exception):  # noqa: N818  # a signal between hooks, never seen outside
     """What does not fit, as pairs of a path below the value and a problem."""
 
-    def __init__(self, problems: list[tuple[str, str]]) -> None:
+    def __init__(self, *problems: tuple[str, str]) -> None:
         super().__init__()
         self.problems = problems
 
     @classmethod
     def expected(cls, expected: str, value: object) -> Mismatch:
         """Make the mismatch of a value that is of another type altogether."""
-        return cls([("", f"expected {expected}, got {_json_type(value)}")])
+        return cls(("", f"expected {expected}, got {_json_type(value)}"))
 
     def under(self, step: str) -> list[tuple[str, str]]:
         """Return the problems as seen from one level up."""
@@ -88,7 +88,7 @@ def structure_number(value: object, _: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise Mismatch.expected("number", value)
     if isinstance(value, float) and not math.isfinite(value):
-        raise Mismatch([("", "expected a finite number")])
+        raise Mismatch(("", "expected a finite number"))
     return value
 
 
@@ -115,10 +115,10 @@ def structure_instant(value: Any, _: object) -> datetime:  # noqa: ANN401  # JSO
     except TypeError:
         raise Mismatch.expected("date-time string", value) from None
     except OverflowError:
-        raise Mismatch([("", "date-time out of range")]) from None
+        raise Mismatch(("", "date-time out of range")) from None
     except ValueError:
-        raise Mismatch([("", "expected ISO 8601 date-time, got another string")]) from None
-    raise Mismatch([("", "expected date-time with an offset, got one without")])
+        raise Mismatch(("", "expected ISO 8601 date-time, got another string")) from None
+    raise Mismatch(("", "expected date-time with an offset, got one without"))
 
 
 def list_hook(annotation: Any, hook_for: HookFor) -> StructureHook:  # noqa: ANN401  # a type
@@ -138,7 +138,7 @@ def list_hook(annotation: Any, hook_for: HookFor) -> StructureHook:  # noqa: ANN
                     item_hook(item, item_type)
                 except Mismatch as mismatch:
                     problems += mismatch.under(f"[{index}]")
-        raise Mismatch(problems)
+        raise Mismatch(*problems)
 
     return structure_list
 
@@ -189,11 +189,11 @@ def structure_model(value, passed):
     data = value if type(value) is dict else structure_object(value, dict)
     get = data.get
     model = new(model_class)
-    problems = []
+    problems = ()
     present = {count}
 {fields}
     if problems:
-        raise Mismatch(problems)
+        raise Mismatch(*problems)
     if len(data) == present:
         model.extra = {{}}
     else:
@@ -212,7 +212,7 @@ _FIELD = """
         try:
             model.{name} = {structure}(item, type_{name})
         except Mismatch as mismatch:
-            problems += mismatch.under(".{key}")
+            problems = (*problems, *mismatch.under(".{key}"))
 """
 
 # What most values of these types are. Others, such as a str subclass or a float that may be infinite, get the hook.
@@ -226,7 +226,9 @@ _FITS: dict[Any, str] = {
 def _without(attribute: attrs.Attribute[Any]) -> str:
     """Write what is to be done when there is no value for an attribute."""
     if attribute.default is attrs.NOTHING:
-        return 'problems.append((".{key}", "required, but null" if "{key}" in data else "required, but missing"))'
+        return (
+            'problems = (*problems, (".{key}", "required, but null" if "{key}" in data else "required, but missing"))'
+        )
     if isinstance(attribute.default, attrs.Factory):  # type: ignore[arg-type]  # a class at run time
         return "model.{name} = default_{name}.factory()"
     return "model.{name} = default_{name}"

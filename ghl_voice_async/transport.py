@@ -126,10 +126,10 @@ class Transport:
         if self._session is None:
             self._connector = Connector()
             self._session = aiohttp.ClientSession(connector=self._connector, cookie_jar=aiohttp.DummyCookieJar())
-        connector = self._session.connector
-        if connector is None or connector.closed:
-            raise ClientClosedError(_CLOSED_BY_OWNER)
         if self._places is None:
+            connector = self._session.connector
+            if connector is None:
+                raise ClientClosedError(_CLOSED_BY_OWNER)
             limits = (limit for limit in (connector.limit, connector.limit_per_host) if limit)
             self._places = asyncio.Semaphore(min([self._max_connections, *limits]))
         return self._session, self._places
