@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from attrs import define
 
 from ghl_voice_async.errors import AuthenticationError, ClientClosedError, GHLVoiceError, InvalidInputError
+from ghl_voice_async.rate_limit import AtOnce
 from ghl_voice_async.result import CallLogResult, CallRef
 from ghl_voice_async.schedule import Item, Schedule
 
@@ -56,6 +57,7 @@ class Bulk:
         ordered: bool,
     ) -> None:
         self.rate_limiter = rate_limiter
+        self.acquire_at_once = rate_limiter.acquire_at_once if isinstance(rate_limiter, AtOnce) else None
         self.schedule = Schedule(concurrency=concurrency, look_ahead=look_ahead, ordered=ordered)
         self._fetch = fetch
         self._tasks: set[asyncio.Task[None]] = set()
@@ -71,9 +73,12 @@ class Bulk:
         self._start(self._read(source, location_id))
         try:
             while True:
+                was_held_up = self.schedule.is_held_up
                 while (result := self.schedule.next_result()) is not None:
-                    self.begin()
+                    if was_held_up:
+                        self.begin()
                     yield result
+                    was_held_up = self.schedule.is_held_up
                 if self.schedule.is_over or (self.schedule.is_stopped and not self._tasks):
                     break
                 self._news.clear()
@@ -95,20 +100,23 @@ class Bulk:
     def begin(self) -> None:
         """Begin what can be begun now, and have more read where little is left."""
         self._will_begin = False
-        while (item := self.schedule.begin()) is not None:
+        while (item := self._next()) is not None:
             self._start(self._work(item))
-        if self.schedule.is_short:
+
+    def begin_soon(self) -> None:
+        """Begin what can be begun, in the next turn of the loop, so that no call begins within another."""
+        if self.schedule.can_begin:
+            if not self._will_begin:
+                self._will_begin = True
+                asyncio.get_running_loop().call_soon(self.begin)
+        elif self.schedule.is_short:
             self._is_short.set()
 
     def leave_place(self) -> None:
-        """Give a place to a call that waits for one, or else to one that begins."""
+        """Give a place to a call that waits for one."""
         self.schedule.leave_place()
         if self._returning and self.schedule.take_place():
             self._returning.popleft().set_result(None)
-        elif not self._will_begin:
-            # Not at once: where there is no waiting for the location, the call takes its place again right away.
-            self._will_begin = True
-            asyncio.get_running_loop().call_soon(self.begin)
 
     async def take_place(self) -> None:
         """Return when there is a place for a call that has waited for its location."""
@@ -150,7 +158,14 @@ class Bulk:
             turn.end()
             self.schedule.end(result)
             self._news.set()
-            item = self.schedule.begin()
+            item = self._next()
+
+    def _next(self) -> Item | None:
+        """Return a call to be begun now, and have more read where little is left."""
+        item = self.schedule.begin()
+        if self.schedule.is_short:
+            self._is_short.set()
+        return item
 
     async def _result(self, item: Item, turn: _Turn) -> CallLogResult | None:
         try:
@@ -189,7 +204,16 @@ class _Turn:
     has_place: bool = True
 
     async def acquire(self, location_id: str, *, max_pause: float) -> Permit:
+        if self.has_place and self.bulk.acquire_at_once is not None:
+            self.permit = self.bulk.acquire_at_once(location_id, max_pause=max_pause)
+        if self.permit is None:
+            await self._wait(location_id, max_pause)
+        self._let_others_ask()
+        return self
+
+    async def _wait(self, location_id: str, max_pause: float) -> None:
         self._leave_place()
+        self.bulk.begin_soon()
         try:
             self.permit = await self.bulk.rate_limiter.acquire(location_id, max_pause=max_pause)
         finally:
@@ -200,7 +224,6 @@ class _Turn:
             self.cancel()
             raise
         self.has_place = True
-        return self
 
     def release(self, *, status: int | None, headers: Mapping[str, str]) -> None:
         permit, self.permit = self.permit, None
@@ -208,6 +231,7 @@ class _Turn:
         permit.release(status=status, headers=headers)
         if status == 429:
             self._leave_place()  # it waits from now on, be it asleep or for its permit
+            self.bulk.begin_soon()
 
     def cancel(self) -> None:
         permit, self.permit = self.permit, None
@@ -215,7 +239,7 @@ class _Turn:
         permit.cancel()
 
     def end(self) -> None:
-        """Take in that the call is over."""
+        """Take in that the call is over. Its worker goes on with another."""
         self._leave_place()
         self._let_others_ask()
 
@@ -228,6 +252,7 @@ class _Turn:
         if self.is_asking:
             self.is_asking = False
             self.bulk.schedule.allow(self.location_id)
+            self.bulk.begin_soon()
 
 
 def _reference(given: object, location_id: str | None) -> tuple[CallRef, InvalidInputError | None]:

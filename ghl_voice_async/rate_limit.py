@@ -21,7 +21,7 @@ from ghl_voice_async.window import Slot, Window
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-__all__ = ["Permit", "RateLimit", "RateLimitState", "RateLimiter", "Unlimited", "WindowRateLimiter"]
+__all__ = ["AtOnce", "Permit", "RateLimit", "RateLimitState", "RateLimiter", "Unlimited", "WindowRateLimiter"]
 
 _NO_HEADERS: Final = Headers({})
 _LONGEST_PAUSE: Final = 10 * 365 * 24 * 3600.0  # seconds that are shown, lest the date overflow
@@ -84,12 +84,24 @@ class RateLimiter(Protocol):
         ...  # pyright takes a docstring alone for a body that returns nothing
 
 
+@runtime_checkable
+class AtOnce(Protocol):
+    """What a `RateLimiter` may have besides: a bulk that need not wait has less to do."""
+
+    def acquire_at_once(self, location_id: str, *, max_pause: float) -> Permit | None:
+        """Return a permit where one is free, or None where there would be a wait."""
+
+
 class Unlimited:
     """The limiter of a client with `rate_limit=None`, and its permit."""
 
     __slots__ = ()
 
     async def acquire(self, location_id: str, *, max_pause: float) -> Unlimited:  # noqa: ARG002  # the protocol's
+        """Return at once."""
+        return self
+
+    def acquire_at_once(self, location_id: str, *, max_pause: float) -> Unlimited:  # noqa: ARG002  # likewise
         """Return at once."""
         return self
 
@@ -158,13 +170,18 @@ class WindowRateLimiter:
         seconds, `DailyLimitError` at once where nothing remains of the day, and `ClientClosedError` in another
         event loop than before.
         """
+        queue = self._queue(location_id)
+        return queue.acquire_at_once(max_pause) or await queue.acquire(max_pause)
+
+    def acquire_at_once(self, location_id: str, *, max_pause: float = inf) -> Permit | None:
+        """Return a permit where one is free, or None where there would be a wait. Raises what `acquire` raises."""
+        return self._queue(location_id).acquire_at_once(max_pause)
+
+    def _queue(self, location_id: str) -> _Queue:
         loop = asyncio.get_running_loop()
         if loop is not self._loop:
             self._bind(loop)
-        queue = self._queues.get(location_id)
-        if queue is None:
-            queue = self._open(location_id, loop)
-        return queue.acquire_at_once(max_pause) or await queue.acquire(max_pause)
+        return self._queues.get(location_id) or self._open(location_id, loop)
 
     def _bind(self, loop: asyncio.AbstractEventLoop) -> None:
         if self._loop is not None:

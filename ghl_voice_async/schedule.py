@@ -54,12 +54,22 @@ class Schedule:
     @property
     def has_room(self) -> bool:
         """Whether another item may be read."""
-        return self._may_read and (self._count < self._concurrency or self._has_idle_places)
+        return self._may_read and (self._count < 2 * self._concurrency or self._has_idle_places)
 
     @property
     def is_short(self) -> bool:
         """Whether an item should be read now: there is room for a good many, or nothing else to begin."""
-        return self._may_read and (self._count <= self._concurrency // 2 or self._has_idle_places)
+        return (self._count <= self._concurrency or self._has_idle_places) and self._may_read
+
+    @property
+    def is_held_up(self) -> bool:
+        """Whether nothing is begun or read until the consumer has taken a result."""
+        return len(self._results) >= self._concurrency or self.read - self._delivered >= self._most_undelivered
+
+    @property
+    def can_begin(self) -> bool:
+        """Whether there are a place and a call to begin."""
+        return self._free_places > 0 and bool(self._ready)
 
     @property
     def is_stopped(self) -> bool:
@@ -98,7 +108,7 @@ class Schedule:
 
     def begin(self) -> Item | None:
         """Return a call to be begun now, which has a place, or None."""
-        if self._is_stopped or self._is_behind or not self._free_places or not self._ready:
+        if not self._free_places or not self._ready or self._is_stopped or len(self._results) >= self._concurrency:
             return None
         location_id = self._ready.popleft()
         waiting = self._waiting[location_id]
@@ -145,13 +155,8 @@ class Schedule:
         return self._results.popleft()
 
     @property
-    def _is_behind(self) -> bool:
-        """Whether the consumer has enough to do."""
-        return len(self._results) >= self._concurrency
-
-    @property
     def _may_read(self) -> bool:
-        return self.read - self._delivered < self._most_undelivered and not self._is_behind and not self._is_stopped
+        return not self.is_held_up and not self._is_stopped
 
     @property
     def _has_idle_places(self) -> bool:

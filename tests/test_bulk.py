@@ -6,7 +6,7 @@ import asyncio
 import gc
 from collections import Counter
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
 from attrs import define, field
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
     from ghl_voice_async import RateLimiter
     from ghl_voice_async.bulk import Calls
+
+T = TypeVar("T")
 
 LATENCY = 0.1
 
@@ -115,7 +117,7 @@ async def nothing_is_left() -> bool:
     return asyncio.all_tasks() == {asyncio.current_task()}
 
 
-async def as_async(items: Iterable[str], pause: float = 0.0) -> AsyncIterator[str]:
+async def as_async(items: Iterable[T], pause: float = 0.0) -> AsyncIterator[T]:
     for item in items:
         await asyncio.sleep(pause)
         yield item
@@ -612,7 +614,7 @@ async def test_what_is_in_flight_when_somebody_cancels_a_task_of_the_bulk_is_sti
     """Also by the call whose place the cancelled one was waiting for."""
     played = Played(WindowRateLimiter(RateLimit(1, 10.0)), latencies={"b": 100.0})
     calls = [CallRef("a-0", "A"), CallRef("a-1", "A"), CallRef("b", "B")]
-    results = played.run(calls, None, concurrency=1)
+    results = played.run(as_async(calls, pause=2.0), None, concurrency=1)
     await anext(results)
     await asyncio.sleep(50)
     waiting = played.tasks["a-1"]
@@ -629,7 +631,7 @@ async def test_a_call_cancelled_with_its_permit_in_hand_gives_it_back_whole() ->
     limiter = WindowRateLimiter(RateLimit(1, 10.0))
     played = Played(limiter, latencies={"b": 1000.0})
     calls = [CallRef("a-0", "A"), CallRef("a-1", "A"), CallRef("b", "B")]
-    async with aclosing(played.run(calls, None, concurrency=1)) as results:
+    async with aclosing(played.run(as_async(calls, pause=2.0), None, concurrency=1)) as results:
         await anext(results)
         await asyncio.sleep(100)  # a-1 has its permit, and b the place
         assert limiter.rate_limits["A"].in_use == 1

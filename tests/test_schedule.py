@@ -151,8 +151,8 @@ def test_after_a_stop_nothing_is_begun_or_read() -> None:
     assert schedule_.is_over
 
 
-def test_reading_goes_on_until_there_are_as_many_calls_as_places_and_begins_again_at_half_of_that() -> None:
-    schedule_ = schedule(concurrency=4)
+def test_reading_goes_on_until_there_are_two_calls_a_place_and_begins_again_at_half_of_that() -> None:
+    schedule_ = schedule(concurrency=2)
     add(schedule_, *"ABCD")
     assert not schedule_.has_room
     begin(schedule_)
