@@ -141,7 +141,8 @@ class Bulk:
                 else:
                     self.schedule.reject(CallLogResult(self.schedule.read, ref, error=error))
                     self._news.set()
-                self.begin()
+                if self.schedule.can_begin:
+                    self.begin()
                 while not self.schedule.has_room:
                     self._is_short.clear()
                     await self._is_short.wait()

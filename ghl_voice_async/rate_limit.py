@@ -242,7 +242,7 @@ class _Queue:
         if used_up_for is not None:
             raise _day_used_up(used_up_for)
         asked = self.window.asked_to_wait_until - now
-        if asked > max(max_pause, 0.0):
+        if asked > 0.0 and asked > max_pause:
             raise _too_long(asked)
         if self._waiting or (slot := self.window.take(now)) is None:
             return None

@@ -43,7 +43,8 @@ _KEPT_TEXT = 2048
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _SECONDS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
 _LONGEST_INTERVAL = 24 * 3600 * 1000
-_LONGEST_COUNT = 9  # digits
+# The letters of other scripts that are digits, too, are none in a header.
+_DIGITS = re.compile(r"[ \t]*([0-9]{1,9})[ \t]*")
 
 _ERRORS: dict[int, type[StatusError]] = {
     400: BadRequestError,
@@ -159,8 +160,9 @@ def window_headers(headers: Mapping[str, str]) -> WindowHeaders | None:
     remaining than there are.
     """
     try:
-        max_requests = _limit(headers.get("X-RateLimit-Max"))
-        interval = _interval(headers.get("X-RateLimit-Interval-Milliseconds"))
+        max_requests, interval = _window(
+            headers.get("X-RateLimit-Max"), headers.get("X-RateLimit-Interval-Milliseconds")
+        )
         remaining = _count(headers.get("X-RateLimit-Remaining"))
     except ValueError:
         return None
@@ -193,23 +195,22 @@ def _limit(value: str | None) -> int | None:
 
 
 @lru_cache
-def _interval(value: str | None) -> float | None:
-    milliseconds = _limit(value)
-    if milliseconds is None:
-        return None
-    if milliseconds > _LONGEST_INTERVAL:
-        raise ValueError(value)
-    return milliseconds / 1000
+def _window(max_requests: str | None, milliseconds: str | None) -> tuple[int | None, float | None]:
+    length = _limit(milliseconds)
+    if length is None:
+        return _limit(max_requests), None
+    if length > _LONGEST_INTERVAL:
+        raise ValueError(milliseconds)
+    return _limit(max_requests), length / 1000
 
 
 def _count(value: str | None) -> int | None:
     if value is None:
         return None
-    digits = value.strip(" \t")
-    # The letters of other scripts that are digits, too, are none in a header.
-    if not (digits.isascii() and digits.isdigit() and len(digits) <= _LONGEST_COUNT):
+    digits = _DIGITS.fullmatch(value)
+    if digits is None:
         raise ValueError(value)
-    return int(digits)
+    return int(digits[1])
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:

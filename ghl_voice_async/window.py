@@ -189,33 +189,33 @@ class Window:
 
     def _heed(self, slot: Slot, now: float, headers: Mapping[str, str]) -> None:
         """Follow the server, by the newest request's word where answers overtake each other."""
+        number = slot.number
         if (day := daily_headers(headers)) is not None:
-            is_newest = slot.number > self._newest_heard_of_day
+            is_newest = number > self._newest_heard_of_day
             self.day.hear(day, now, is_newest=is_newest, is_probe=slot is self._probe)
             if is_newest:
-                self._newest_heard_of_day = slot.number
+                self._newest_heard_of_day = number
                 self._beside_newest_of_day = slot.beside
         said = window_headers(headers)
         if said is None:
             return
-        if slot.number > self._newest_heard:
-            self._newest_heard = slot.number
-            if said.max_requests is not None:
-                self.budget.max_requests = said.max_requests
-            if said.interval is not None:
-                self._measure_by(said.interval, now)
-            if said.remaining is not None:
-                self.budget.remaining = said.remaining
-        if said.max_requests is not None and said.remaining is not None and now >= self._knows_all_from:
+        max_requests, interval, remaining = said
+        if number > self._newest_heard:
+            self._newest_heard = number
+            if max_requests is not None:
+                self.budget.max_requests = max_requests
+            if interval is not None and interval != self.interval:
+                self._measure_by(interval, now)
+            if remaining is not None:
+                self.budget.remaining = remaining
+        if max_requests is not None and remaining is not None and now >= self._knows_all_from:
             # At the most, the server has counted for us what was under way or answered less than a window before
             # this request, and what went since: more than that is others'.
-            ours = slot.held + self._sent - slot.number
-            self.budget.observe(said.max_requests - said.remaining - ours, now)
+            ours = slot.held + self._sent - number
+            self.budget.observe(max_requests - remaining - ours, now)
 
     def _measure_by(self, interval: float, now: float) -> None:
-        """Count in the server's interval, and in ours where that is another."""
-        if interval == self.interval:
-            return
+        """Count in the server's interval, which is another than before, and in ours where that is another."""
         if interval > self.interval:
             self._knows_all_from = now + interval
         self.interval = interval
