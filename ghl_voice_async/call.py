@@ -82,9 +82,12 @@ class Call:
     async def take_permit(self) -> None:
         """Wait until a request may be sent."""
         self.sent_at = None
+        location_id, patience = self.request.location_id, self.retry.max_elapsed - self.elapsed()
+        if not self.attempts and not self.hooks:
+            self.permit = await self.rate_limiter.acquire(location_id, max_pause=patience)
+            return  # nobody asks how long it took
         asked_at = self.now()
-        patience = self.retry.max_elapsed - self.elapsed()
-        self.permit = await self.rate_limiter.acquire(self.request.location_id, max_pause=patience)
+        self.permit = await self.rate_limiter.acquire(location_id, max_pause=patience)
         waited = self.now() - asked_at
         if self.attempts:
             self.waited_for_permits += waited

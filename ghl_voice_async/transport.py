@@ -25,6 +25,7 @@ from ghl_voice_async.errors import (
     InvalidInputError,
     TransportError,
 )
+from ghl_voice_async.places import Places
 from ghl_voice_async.response import Response
 from ghl_voice_async.scope import Scope, SharedTimeout, somebody_cancelled
 
@@ -65,7 +66,7 @@ class Transport:
         self._max_connections = max_connections
         self._session = session
         self._connector: Connector | None = None
-        self._places: asyncio.Semaphore | None = None
+        self._places: Places | None = None
 
     async def send(self, request: Request, token: BearerToken, announced: Announced) -> Response:
         """Send one request and read its whole answer. Raises `TransportError` and nothing of aiohttp's.
@@ -76,7 +77,8 @@ class Transport:
         session, places = self._open()
         failure: GHLVoiceError
         # The places are ours, so that waiting for one is not charged to the timeout, as aiohttp would.
-        await places.acquire()
+        if not places.take():
+            await places.wait()
         try:
             if session.closed:
                 raise ClientClosedError(_CLOSED_BY_OWNER)
@@ -100,7 +102,7 @@ class Transport:
             finally:
                 self._timeout.stop(scope)
         finally:
-            places.release()
+            places.leave()
         if session.closed:
             failure = ClientClosedError(_CLOSED_BY_OWNER)
         # Raised out here, where no aiohttp error is being handled, so that none becomes its context.
@@ -122,7 +124,7 @@ class Transport:
         self._connector.close_now()
         return True
 
-    def _open(self) -> tuple[aiohttp.ClientSession, asyncio.Semaphore]:
+    def _open(self) -> tuple[aiohttp.ClientSession, Places]:
         if self._session is None:
             self._connector = Connector()
             self._session = aiohttp.ClientSession(connector=self._connector, cookie_jar=aiohttp.DummyCookieJar())
@@ -131,7 +133,7 @@ class Transport:
             if connector is None:
                 raise ClientClosedError(_CLOSED_BY_OWNER)
             limits = (limit for limit in (connector.limit, connector.limit_per_host) if limit)
-            self._places = asyncio.Semaphore(min([self._max_connections, *limits]))
+            self._places = Places(min([self._max_connections, *limits]))
         return self._session, self._places
 
     async def _exchange(

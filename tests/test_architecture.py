@@ -31,9 +31,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "rate_limit": {"daily", "errors", "response", "validation", "window"},
     "auth": {"errors"},
     "scope": set(),
+    "places": set(),
     "lifecycle": {"errors", "scope"},
     "connector": set(),
-    "transport": {"request", "response", "errors", "auth", "scope", "connector"},
+    "transport": {"request", "response", "errors", "auth", "scope", "places", "connector"},
     "call": {"request", "response", "errors", "hooks", "retry", "rate_limit"},
     "session": {
         "request",

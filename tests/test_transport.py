@@ -346,7 +346,7 @@ async def test_a_borrowed_connectors_smaller_limit_holds(limits: dict[str, int],
         transport = Transport(timeout=5.0, max_connections=4, session=session)
         await send_with(transport, raw.url)
         assert transport._places is not None
-        assert transport._places._value == at_most
+        assert transport._places.free == at_most
 
 
 async def test_a_borrowed_session_keeps_its_middlewares_and_is_never_closed() -> None:
