@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from attrs import define
 
 from ghl_voice_async.errors import AuthenticationError, ClientClosedError, GHLVoiceError, InvalidInputError
-from ghl_voice_async.rate_limit import AtOnce
+from ghl_voice_async.rate_limit import immediate
 from ghl_voice_async.result import CallLogResult, CallRef
 from ghl_voice_async.schedule import Item, Schedule
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ghl_voice_async.models import CallLog
-    from ghl_voice_async.rate_limit import Permit, RateLimiter
+    from ghl_voice_async.rate_limit import ImmediateRateLimiter, Permit, RateLimiter
 
 __all__ = ["Bulk", "Calls"]
 
@@ -49,15 +49,14 @@ class Bulk:
 
     def __init__(
         self,
-        fetch: Callable[[CallRef, RateLimiter], Awaitable[CallLog]],
+        fetch: Callable[[CallRef, ImmediateRateLimiter], Awaitable[CallLog]],
         rate_limiter: RateLimiter,
         *,
         concurrency: int,
         look_ahead: int,
         ordered: bool,
     ) -> None:
-        self.rate_limiter = rate_limiter
-        self.acquire_at_once = rate_limiter.acquire_at_once if isinstance(rate_limiter, AtOnce) else None
+        self.rate_limiter = immediate(rate_limiter)
         self.schedule = Schedule(concurrency=concurrency, look_ahead=look_ahead, ordered=ordered)
         self._fetch = fetch
         self._tasks: set[asyncio.Task[None]] = set()
@@ -204,15 +203,15 @@ class _Turn:
     is_asking: bool = True
     has_place: bool = True
 
-    async def acquire(self, location_id: str, *, max_pause: float) -> Permit:
-        if self.has_place and self.bulk.acquire_at_once is not None:
-            self.permit = self.bulk.acquire_at_once(location_id, max_pause=max_pause)
+    def acquire_at_once(self, location_id: str, *, max_pause: float) -> Permit | None:
+        if self.has_place:
+            self.permit = self.bulk.rate_limiter.acquire_at_once(location_id, max_pause=max_pause)
         if self.permit is None:
-            await self._wait(location_id, max_pause)
+            return None
         self._let_others_ask()
         return self
 
-    async def _wait(self, location_id: str, max_pause: float) -> None:
+    async def acquire(self, location_id: str, *, max_pause: float) -> Permit:
         self._leave_place()
         self.bulk.begin_soon()
         try:
@@ -225,6 +224,7 @@ class _Turn:
             self.cancel()
             raise
         self.has_place = True
+        return self
 
     def release(self, *, status: int | None, headers: Mapping[str, str]) -> None:
         permit, self.permit = self.permit, None

@@ -13,7 +13,7 @@ from ghl_voice_async.response import Headers, Response
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from ghl_voice_async.rate_limit import Permit, RateLimiter
+    from ghl_voice_async.rate_limit import ImmediateRateLimiter, Permit
     from ghl_voice_async.request import Request
     from ghl_voice_async.retry import RetryPolicy
 
@@ -33,7 +33,7 @@ class Call:
     """
 
     request: Request
-    rate_limiter: RateLimiter
+    rate_limiter: ImmediateRateLimiter
     retry: RetryPolicy
     hooks: Hooks
     now: Callable[[], float]
@@ -79,15 +79,16 @@ class Call:
         log_retry(event, attempt=attempt, max_attempts=self.retry.max_attempts)
         self.hooks.tell(event)
 
-    async def take_permit(self) -> None:
-        """Wait until a request may be sent."""
+    def take_permit(self) -> bool:
+        """Take a permit that is free, or return False where it has to be waited for."""
         self.sent_at = None
-        location_id, patience = self.request.location_id, self.retry.max_elapsed - self.elapsed()
-        if not self.attempts and not self.hooks:
-            self.permit = await self.rate_limiter.acquire(location_id, max_pause=patience)
-            return  # nobody asks how long it took
+        self.permit = self.rate_limiter.acquire_at_once(self.request.location_id, max_pause=self._patience())
+        return self.permit is not None
+
+    async def wait_for_permit(self) -> None:
+        """Wait until a request may be sent."""
         asked_at = self.now()
-        self.permit = await self.rate_limiter.acquire(location_id, max_pause=patience)
+        self.permit = await self.rate_limiter.acquire(self.request.location_id, max_pause=self._patience())
         waited = self.now() - asked_at
         if self.attempts:
             self.waited_for_permits += waited
@@ -106,7 +107,8 @@ class Call:
     async def begin_another(self) -> None:
         """Give the permit back, and take another for one more request in place of the first."""
         self.give_back(None, None)
-        await self.take_permit()
+        if not self.take_permit():
+            await self.wait_for_permit()
         self.begin()
 
     def give_back(self, response: Response | None, error: BaseException | None) -> None:
@@ -129,3 +131,6 @@ class Call:
                 )
             )
         permit.release(status=status, headers=headers)
+
+    def _patience(self) -> float:
+        return self.retry.max_elapsed - self.elapsed()

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from ghl_voice_async.bulk import Calls
     from ghl_voice_async.hooks import Hook
     from ghl_voice_async.models import CallLog
-    from ghl_voice_async.rate_limit import RateLimitState
+    from ghl_voice_async.rate_limit import ImmediateRateLimiter, RateLimitState
     from ghl_voice_async.result import CallLogResult
 
 __all__ = ["VoiceAIClient"]
@@ -173,7 +173,7 @@ class VoiceAIClient:
             message = f"unclosed {self!r}: use `async with`, or await its aclose()"
             warnings.warn(message, ResourceWarning, stacklevel=2, source=self)
 
-    async def _fetch(self, ref: CallRef, rate_limiter: RateLimiter) -> CallLog:
+    async def _fetch(self, ref: CallRef, rate_limiter: ImmediateRateLimiter) -> CallLog:
         request = call_log_request(self._base_url, self._headers, *ref)
         return await self._session.run(request, decode_call_log, rate_limiter=rate_limiter)
 

@@ -21,7 +21,16 @@ from ghl_voice_async.window import Slot, Window
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-__all__ = ["AtOnce", "Permit", "RateLimit", "RateLimitState", "RateLimiter", "Unlimited", "WindowRateLimiter"]
+__all__ = [
+    "ImmediateRateLimiter",
+    "Permit",
+    "RateLimit",
+    "RateLimitState",
+    "RateLimiter",
+    "Unlimited",
+    "WindowRateLimiter",
+    "immediate",
+]
 
 _NO_HEADERS: Final = Headers({})
 _LONGEST_PAUSE: Final = 10 * 365 * 24 * 3600.0  # seconds that are shown, lest the date overflow
@@ -85,11 +94,27 @@ class RateLimiter(Protocol):
 
 
 @runtime_checkable
-class AtOnce(Protocol):
-    """What a `RateLimiter` may have besides: a bulk that need not wait has less to do."""
+class ImmediateRateLimiter(RateLimiter, Protocol):
+    """A `RateLimiter` that tells without a coroutine that a request may go, which most of them may: 3 µs a call."""
 
     def acquire_at_once(self, location_id: str, *, max_pause: float) -> Permit | None:
-        """Return a permit where one is free, or None where there would be a wait."""
+        """Return a permit where one is free, or None where there would be a wait. Raises what `acquire` raises."""
+
+
+def immediate(rate_limiter: RateLimiter) -> ImmediateRateLimiter:
+    """Return a limiter of the same permits that can be asked for one at once, be it in vain."""
+    return rate_limiter if isinstance(rate_limiter, ImmediateRateLimiter) else _NeverAtOnce(rate_limiter)
+
+
+@frozen
+class _NeverAtOnce:
+    rate_limiter: RateLimiter
+
+    def acquire_at_once(self, location_id: str, *, max_pause: float) -> None:  # the protocol's
+        pass
+
+    async def acquire(self, location_id: str, *, max_pause: float) -> Permit:
+        return await self.rate_limiter.acquire(location_id, max_pause=max_pause)
 
 
 class Unlimited:

@@ -22,7 +22,7 @@ from ghl_voice_async.validation import count_field, seconds_field
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
 
-__all__ = ["RetryBudget", "RetryPolicy", "retrying", "wait_before_retry"]
+__all__ = ["RetryBudget", "RetryPolicy", "retried", "wait_before_retry"]
 
 T = TypeVar("T")
 
@@ -137,33 +137,17 @@ class Retried(Protocol):
 R = TypeVar("R", bound=Retried)
 
 
-async def retrying(attempt: Callable[[R], Awaitable[T]], call: R, policy: RetryPolicy, budget: RetryBudget) -> T:
+async def retried(
+    failure: GHLVoiceError, attempt: Callable[[R], Awaitable[T]], call: R, policy: RetryPolicy, budget: RetryBudget
+) -> T:
     """Await `attempt(call)` until it succeeds or the policy gives up, and then let its last error out.
+
+    The first attempt has failed by now: most calls need no other, and do without the set-up of tenacity. Its error is
+    handed over as the outcome of tenacity's first. Each call gets an `AsyncRetrying` of its own: one shared between
+    tasks gives wrong results.
 
     Retries draw on the budget, but for those after a 429, which the rate limit paces already, and after the loss of a
     kept connection.
-
-    The first attempt runs without tenacity, whose set-up most calls need not pay.
-    """
-    try:
-        result = await attempt(call)
-    except (TransportError, StatusError) as error:
-        failure: GHLVoiceError = error
-    else:
-        budget.refill(retried=False)
-        return result
-    # Out here, where the failure is not being handled any more, so that it is the context of no other.
-    result = await _retry(failure, attempt, call, policy, budget)
-    budget.refill(retried=True)
-    return result
-
-
-async def _retry(
-    failure: GHLVoiceError, attempt: Callable[[R], Awaitable[T]], call: R, policy: RetryPolicy, budget: RetryBudget
-) -> T:
-    """Hand the first failure over as the outcome of tenacity's first attempt, and let it make the others.
-
-    Each call gets an `AsyncRetrying` of its own: one shared between tasks gives wrong results.
     """
     first_failure: GHLVoiceError | None = failure
 
@@ -197,4 +181,6 @@ async def _retry(
         return True
 
     loop = AsyncRetrying(retry=decide, wait=lambda _: wait, sleep=asyncio.sleep, reraise=True)
-    return await loop(first_failure_then_attempts)
+    result: T = await loop(first_failure_then_attempts)
+    budget.refill(retried=True)
+    return result

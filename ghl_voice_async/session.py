@@ -9,17 +9,17 @@ from attrs import define, field
 
 from ghl_voice_async.auth import BearerToken, TokenProvider, bearer_token
 from ghl_voice_async.call import Call
-from ghl_voice_async.errors import ClientClosedError, DeadlineExceededError, GHLVoiceError, TransportError
+from ghl_voice_async.errors import ClientClosedError, DeadlineExceededError, GHLVoiceError, StatusError, TransportError
 from ghl_voice_async.hooks import Hooks
 from ghl_voice_async.lifecycle import Lifecycle
+from ghl_voice_async.rate_limit import ImmediateRateLimiter, immediate
 from ghl_voice_async.response import Response, status_error, truncation_error
-from ghl_voice_async.retry import RetryBudget, RetryPolicy, retrying
+from ghl_voice_async.retry import RetryBudget, RetryPolicy, retried
 from ghl_voice_async.scope import somebody_cancelled
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ghl_voice_async.rate_limit import RateLimiter
     from ghl_voice_async.request import Request
     from ghl_voice_async.transport import Transport
 
@@ -34,7 +34,7 @@ class Session:
 
     transport: Transport
     tokens: TokenProvider
-    rate_limiter: RateLimiter
+    rate_limiter: ImmediateRateLimiter = field(converter=immediate)
     retry: RetryPolicy
     hooks: Hooks = field(factory=Hooks, init=False)
     _budget: RetryBudget = field(factory=RetryBudget, init=False)
@@ -46,7 +46,7 @@ class Session:
         decode: Callable[[bytes], T],
         *,
         deadline: float | None = None,
-        rate_limiter: RateLimiter | None = None,
+        rate_limiter: ImmediateRateLimiter | None = None,
     ) -> T:
         """Run one call to its end. Every error of ours that leaves here names the call and its attempts.
 
@@ -58,7 +58,14 @@ class Session:
             scope = self._lifecycle.begin(deadline)
             try:
                 with scope:
-                    response = await retrying(self._attempt, call, self.retry, self._budget)
+                    try:
+                        response = await self._attempt(call)
+                    except (TransportError, StatusError) as error:
+                        failure = error
+                    else:
+                        self._budget.refill(retried=False)
+                        return decode(response.body)
+                    response = await retried(failure, self._attempt, call, self.retry, self._budget)
                     return decode(response.body)
             except asyncio.CancelledError:
                 if somebody_cancelled():
@@ -102,7 +109,8 @@ class Session:
     async def _send(self, call: Call, token: BearerToken) -> Response:
         """Send once, under a permit. Whatever becomes of the request, its permit is given back once."""
         try:
-            await call.take_permit()
+            if not call.take_permit():
+                await call.wait_for_permit()
             response = await self.transport.send(call.request, token, call)
         except BaseException as error:
             call.give_back(None, error)

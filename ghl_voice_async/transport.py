@@ -177,10 +177,11 @@ class Transport:
         )
         # `async with` costs 5 µs, and an answer that was read to its end has given its connection back already.
         try:
-            return await _read(answer)
+            body = await _read(answer)
         except BaseException:
             answer.close()
             raise
+        return Response(answer.status, answer.headers, body, answer.reason or "", _is_length_known(answer, body))
 
     async def _begin_another(self, scope: Scope, announced: Announced) -> None:
         self._timeout.stop(scope)
@@ -200,35 +201,27 @@ def _url(request: Request) -> URL:
 _parts = lru_cache(urlsplit)  # a client has one server
 
 
-async def _read(answer: aiohttp.ClientResponse) -> Response:
-    """Read an answer to its end, against a limit for its body."""
-    is_success = 200 <= answer.status < 300
-    headers = answer.headers
-    encoding = headers.get(hdrs.CONTENT_ENCODING, "identity").strip().lower()
-    if encoding in _ENCODINGS:
-        body = await _read_body(answer.content, encoding, RESPONSE_BODY_LIMIT if is_success else ERROR_BODY_LIMIT)
-    elif is_success:
-        raise TransportError(f"the body has a Content-Encoding that was not asked for: {encoding!r}", retryable=False)
-    else:
-        answer.close()
-        body = b""  # the status says what happened without it
-    length_known = (
-        hdrs.CONTENT_LENGTH in headers
-        or answer.status == 204
-        or "chunked" in headers.get(hdrs.TRANSFER_ENCODING, "").lower()
-        or (encoding != "identity" and bool(body))  # whose end was in the stream
-    )
-    return Response(answer.status, headers, body, answer.reason or "", length_known)
-
-
-async def _read_body(content: aiohttp.StreamReader, encoding: str, limit: int) -> bytes:
-    """Read to the end against a limit on the unfolded size.
+async def _read(answer: aiohttp.ClientResponse) -> bytes:
+    """Read a body to its end against a limit on its unfolded size.
 
     aiohttp's own unfolding does not notice a gzip stream without its end, and unfolds a small bomb whole.
     """
-    chunk = await content.readany()
-    if encoding == "identity" and content.at_eof() and len(chunk) <= limit:
-        return chunk  # in one piece, as most are
+    is_success = 200 <= answer.status < 300
+    encoding = _encoding(answer)
+    if encoding not in _ENCODINGS:
+        if is_success:
+            text = f"the body has a Content-Encoding that was not asked for: {encoding!r}"
+            raise TransportError(text, retryable=False)
+        answer.close()
+        return b""  # the status says what happened without it
+    limit = RESPONSE_BODY_LIMIT if is_success else ERROR_BODY_LIMIT
+    start = await answer.content.readany()
+    if encoding == "identity" and answer.content.at_eof() and len(start) <= limit:
+        return start  # in one piece, as most are
+    return await _read_on(start, answer.content, encoding, limit)
+
+
+async def _read_on(chunk: bytes, content: aiohttp.StreamReader, encoding: str, limit: int) -> bytes:
     unfold = None
     body = bytearray()
     while chunk:
@@ -249,6 +242,20 @@ async def _read_body(content: aiohttp.StreamReader, encoding: str, limit: int) -
     if unfold is not None and not unfold.eof:
         raise TransportError(f"the body was cut short: its {encoding} stream has no end")
     return bytes(body)
+
+
+def _encoding(answer: aiohttp.ClientResponse) -> str:
+    return answer.headers.get(hdrs.CONTENT_ENCODING, "identity").strip().lower()
+
+
+def _is_length_known(answer: aiohttp.ClientResponse, body: bytes) -> bool:
+    """Tell whether the answer said where its body ends, in its head or by the end of its stream."""
+    return (
+        hdrs.CONTENT_LENGTH in answer.headers
+        or answer.status == 204
+        or "chunked" in answer.headers.get(hdrs.TRANSFER_ENCODING, "").lower()
+        or (_encoding(answer) != "identity" and bool(body))
+    )
 
 
 def _window_bits(encoding: str, start: bytes) -> int:

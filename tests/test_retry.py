@@ -10,7 +10,7 @@ from virtual_time import now, virtual_time
 
 import ghl_voice_async as ghl
 from ghl_voice_async import InvalidInputError, RetryPolicy
-from ghl_voice_async.retry import RetryBudget, retrying, wait_before_retry
+from ghl_voice_async.retry import RetryBudget, retried, wait_before_retry
 
 POLICY = RetryPolicy()
 RESET = ghl.TransportError("reset")
@@ -155,7 +155,16 @@ class Attempts:
 
 
 async def run(attempts: Attempts, policy: RetryPolicy = POLICY, budget: RetryBudget | None = None) -> str:
-    return await retrying(Attempts.make, attempts, policy, budget or RetryBudget())
+    """Do as the session does."""
+    budget = budget or RetryBudget()
+    try:
+        result = await attempts.make()
+    except (ghl.TransportError, ghl.StatusError) as error:
+        failure = error
+    else:
+        budget.refill(retried=False)
+        return result
+    return await retried(failure, Attempts.make, attempts, policy, budget)
 
 
 @virtual_time
