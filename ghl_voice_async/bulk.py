@@ -16,7 +16,7 @@ from collections.abc import (
     Iterable,
 )
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from attrs import define
 
@@ -36,10 +36,34 @@ __all__ = ["Bulk", "Calls"]
 Calls = Iterable[str | tuple[str, str]] | AsyncIterable[str | tuple[str, str]]
 """Call ids, or pairs of a call id and a location id such as `CallRef`."""
 
+A = TypeVar("A")
+
 _READ_AT_ONCE = 100  # items of an input that never waits, before everybody else has a turn
 
 
-class Bulk:
+@define(eq=False)
+class _Outcome(Generic[A]):
+    """What became of a call: its answer, or its error.
+
+    An answer is decoded when it is delivered. Until then it is bytes: call logs that wait, each of some fifty
+    objects, keep Python's garbage collector busy, for 14 µs a call where answers come in bursts.
+    """
+
+    index: int
+    ref: CallRef
+    answer: A | None = None
+    error: Exception | None = None
+
+    def result(self, decode: Callable[[A], CallLog]) -> CallLogResult:
+        if self.answer is None:
+            return CallLogResult(self.index, self.ref, error=self.error)
+        try:
+            return CallLogResult(self.index, self.ref, decode(self.answer))
+        except GHLVoiceError as error:
+            return CallLogResult(self.index, self.ref, error=error)
+
+
+class Bulk(Generic[A]):
     """One run over an input: it is read as there is something to do with it, and fetched by workers.
 
     A worker fetches one call after another, each of them in one of `concurrency` places. A call that waits for its
@@ -49,7 +73,8 @@ class Bulk:
 
     def __init__(
         self,
-        fetch: Callable[[CallRef, ImmediateRateLimiter], Awaitable[CallLog]],
+        fetch: Callable[[CallRef, ImmediateRateLimiter], Awaitable[A]],
+        decode: Callable[[A], CallLog],
         rate_limiter: RateLimiter,
         *,
         concurrency: int,
@@ -57,8 +82,9 @@ class Bulk:
         ordered: bool,
     ) -> None:
         self.rate_limiter = immediate(rate_limiter)
-        self.schedule = Schedule(concurrency=concurrency, look_ahead=look_ahead, ordered=ordered)
+        self.schedule: Schedule[_Outcome[A]] = Schedule(concurrency=concurrency, look_ahead=look_ahead, ordered=ordered)
         self._fetch = fetch
+        self._decode = decode
         self._tasks: set[asyncio.Task[None]] = set()
         self._returning: deque[asyncio.Future[None]] = deque()  # calls with a permit, that wait for a place
         self._news = asyncio.Event()  # for the consumer
@@ -73,10 +99,10 @@ class Bulk:
         try:
             while True:
                 was_held_up = self.schedule.is_held_up
-                while (result := self.schedule.next_result()) is not None:
+                while (outcome := self.schedule.next_result()) is not None:
                     if was_held_up:
                         self.begin()
-                    yield result
+                    yield outcome.result(self._decode)
                     was_held_up = self.schedule.is_held_up
                 if self.schedule.is_over or (self.schedule.is_stopped and not self._tasks):
                     break
@@ -138,7 +164,7 @@ class Bulk:
                 if error is None:
                     self.schedule.add(ref)
                 else:
-                    self.schedule.reject(CallLogResult(self.schedule.read, ref, error=error))
+                    self.schedule.reject(_Outcome(self.schedule.read, ref, error=error))
                     self._news.set()
                 if self.schedule.can_begin:
                     self.begin()
@@ -154,9 +180,15 @@ class Bulk:
     async def _work(self, item: Item | None) -> None:
         while item is not None:
             turn = _Turn(self, item.ref.location_id)
-            result = await self._result(item, turn)
+            outcome = None
+            try:
+                outcome = _Outcome(*item, answer=await self._fetch(item.ref, turn))
+            except (AuthenticationError, ClientClosedError) as error:
+                self._stop(error)
+            except Exception as error:  # noqa: BLE001  # a token provider or a rate limiter may raise what it likes
+                outcome = _Outcome(*item, error=error)
             turn.end()
-            self.schedule.end(result)
+            self.schedule.end(outcome)
             self._news.set()
             item = self._next()
 
@@ -166,15 +198,6 @@ class Bulk:
         if self.schedule.is_short:
             self._is_short.set()
         return item
-
-    async def _result(self, item: Item, turn: _Turn) -> CallLogResult | None:
-        try:
-            return CallLogResult(*item, call_log=await self._fetch(item.ref, turn))
-        except (AuthenticationError, ClientClosedError) as error:
-            self._stop(error)
-            return None
-        except Exception as error:  # noqa: BLE001  # a token provider or a rate limiter may raise what it likes
-            return CallLogResult(*item, error=error)
 
     def _stop(self, failure: Exception) -> None:
         """Begin nothing more: what is in flight is still delivered, and then the failure raised."""
@@ -197,7 +220,7 @@ class Bulk:
 class _Turn:
     """The rate limit as one call of a bulk sees it, and the permit that it has: waiting, it leaves its place."""
 
-    bulk: Bulk
+    bulk: Bulk[Any]
     location_id: str
     permit: Permit | None = None
     is_asking: bool = True

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from attrs import define
+from attrs import define, field
 
 from ghl_voice_async.errors import GHLVoiceError, StatusError
 from ghl_voice_async.hooks import CallEvent, Hooks, LimitEvent, RequestEvent, ResponseEvent, RetryEvent, log_retry
@@ -17,9 +17,10 @@ if TYPE_CHECKING:
     from ghl_voice_async.request import Request
     from ghl_voice_async.retry import RetryPolicy
 
-__all__ = ["Call"]
+__all__ = ["Answer", "Call"]
 
 E = TypeVar("E", bound=CallEvent)
+T = TypeVar("T")
 
 _NO_HEADERS: Final[Mapping[str, str]] = Headers({})
 _WORTH_TELLING = 0.001  # seconds: a permit that was free took less
@@ -134,3 +135,19 @@ class Call:
 
     def _patience(self) -> float:
         return self.retry.max_elapsed - self.elapsed()
+
+
+@define
+class Answer:
+    """The whole answer to a call, not decoded yet."""
+
+    call: Call
+    body: bytes = field(repr=False)
+
+    def decode(self, decode: Callable[[bytes], T]) -> T:
+        """Decode it. An error names the call."""
+        try:
+            return decode(self.body)
+        except GHLVoiceError as error:
+            self.call.sign(error)
+            raise

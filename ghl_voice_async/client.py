@@ -20,13 +20,14 @@ from ghl_voice_async.transport import Transport
 from ghl_voice_async.validation import check_count, check_seconds
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Awaitable
     from types import TracebackType
     from typing import Self
 
     import aiohttp
 
     from ghl_voice_async.bulk import Calls
+    from ghl_voice_async.call import Answer
     from ghl_voice_async.hooks import Hook
     from ghl_voice_async.models import CallLog
     from ghl_voice_async.rate_limit import ImmediateRateLimiter, RateLimitState
@@ -95,7 +96,8 @@ class VoiceAIClient:
         request = call_log_request(self._base_url, self._headers, call_id, location_id)
         if deadline is not None:
             check_seconds("deadline", deadline)
-        return await self._session.run(request, decode_call_log, deadline=deadline)
+        answer = await self._session.run(request, deadline=deadline)
+        return answer.decode(decode_call_log)
 
     def fetch_call_logs(
         self,
@@ -131,6 +133,7 @@ class VoiceAIClient:
             check_id("location_id", location_id, call_id=None, location_id=location_id)
         bulk = Bulk(
             self._fetch,
+            _decode,
             self._session.rate_limiter,
             concurrency=check_count("concurrency", concurrency),
             look_ahead=check_count("look_ahead", look_ahead),
@@ -173,13 +176,17 @@ class VoiceAIClient:
             message = f"unclosed {self!r}: use `async with`, or await its aclose()"
             warnings.warn(message, ResourceWarning, stacklevel=2, source=self)
 
-    async def _fetch(self, ref: CallRef, rate_limiter: ImmediateRateLimiter) -> CallLog:
+    def _fetch(self, ref: CallRef, rate_limiter: ImmediateRateLimiter) -> Awaitable[Answer]:
         request = call_log_request(self._base_url, self._headers, *ref)
-        return await self._session.run(request, decode_call_log, rate_limiter=rate_limiter)
+        return self._session.run(request, rate_limiter=rate_limiter)
 
     def __repr__(self) -> str:
         # Tracebacks with local variables show clients whose arguments were refused, too.
         return f"<VoiceAIClient of {getattr(self, '_base_url', 'no server')}>"
+
+
+def _decode(answer: Answer) -> CallLog:
+    return answer.decode(decode_call_log)
 
 
 def _token_provider(token: str | TokenProvider | None) -> TokenProvider:

@@ -6,10 +6,10 @@ It knows no event loop and no network: `Bulk` tells it what happens, and asks it
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Generic, NamedTuple, Protocol, TypeVar
 
 if TYPE_CHECKING:
-    from ghl_voice_async.result import CallLogResult, CallRef
+    from ghl_voice_async.result import CallRef
 
 __all__ = ["Item", "Schedule"]
 
@@ -21,7 +21,18 @@ class Item(NamedTuple):
     ref: CallRef
 
 
-class Schedule:
+class Result(Protocol):
+    """What a call comes to, be it decoded or not."""
+
+    @property
+    def index(self) -> int:
+        """The position of the call in the input."""
+
+
+R = TypeVar("R", bound=Result)
+
+
+class Schedule(Generic[R]):
     """Keeps the calls that are read and not begun, the places of those that are begun, and undelivered results.
 
     Locations take turns, and each is asked about by one call at a time: from `begin` until `allow` the others of
@@ -42,8 +53,8 @@ class Schedule:
         self._asking: set[str] = set()
         self._free_places = concurrency
         self._in_flight = 0
-        self._results: deque[CallLogResult] = deque()
-        self._early: dict[int, CallLogResult] = {}  # whose turn has not come, where the order is kept
+        self._results: deque[R] = deque()
+        self._early: dict[int, R] = {}  # whose turn has not come, where the order is kept
         self._next_in_order = 0
         self._delivered = 0
         self._is_read_up = False
@@ -93,7 +104,7 @@ class Schedule:
         self._count += 1
         self.read += 1
 
-    def reject(self, result: CallLogResult) -> None:
+    def reject(self, result: R) -> None:
         """Take in the result of the next item of the input, which cannot be fetched."""
         self.read += 1
         self._keep(result)
@@ -138,13 +149,13 @@ class Schedule:
         self._free_places -= 1
         return True
 
-    def end(self, result: CallLogResult | None) -> None:
+    def end(self, result: R | None) -> None:
         """Take in that a call is over, and its result where it has one."""
         self._in_flight -= 1
         if result is not None:
             self._keep(result)
 
-    def next_result(self) -> CallLogResult | None:
+    def next_result(self) -> R | None:
         """Return the next result to deliver, or None while there is none."""
         if not self._results:
             if not (self._early and self.is_over):
@@ -162,7 +173,7 @@ class Schedule:
     def _has_idle_places(self) -> bool:
         return self._free_places > 0 and not self._ready
 
-    def _keep(self, result: CallLogResult) -> None:
+    def _keep(self, result: R) -> None:
         if not self._ordered:
             self._results.append(result)
             return

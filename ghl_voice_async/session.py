@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from attrs import define, field
 
 from ghl_voice_async.auth import BearerToken, TokenProvider, bearer_token
-from ghl_voice_async.call import Call
+from ghl_voice_async.call import Answer, Call
 from ghl_voice_async.errors import ClientClosedError, DeadlineExceededError, GHLVoiceError, StatusError, TransportError
 from ghl_voice_async.hooks import Hooks
 from ghl_voice_async.lifecycle import Lifecycle
@@ -18,19 +18,15 @@ from ghl_voice_async.retry import RetryBudget, RetryPolicy, retried
 from ghl_voice_async.scope import somebody_cancelled
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from ghl_voice_async.request import Request
     from ghl_voice_async.transport import Transport
 
 __all__ = ["Session"]
 
-T = TypeVar("T")
-
 
 @define(eq=False)
 class Session:
-    """Runs requests through tokens, permits, attempts and retries, and gives decoded answers."""
+    """Runs requests through tokens, permits, attempts and retries, and gives whole answers."""
 
     transport: Transport
     tokens: TokenProvider
@@ -43,11 +39,10 @@ class Session:
     async def run(
         self,
         request: Request,
-        decode: Callable[[bytes], T],
         *,
         deadline: float | None = None,
         rate_limiter: ImmediateRateLimiter | None = None,
-    ) -> T:
+    ) -> Answer:
         """Run one call to its end. Every error of ours that leaves here names the call and its attempts.
 
         `rate_limiter` takes the place of the session's: a bulk has a view of it for each of its calls.
@@ -64,9 +59,9 @@ class Session:
                         failure = error
                     else:
                         self._budget.refill(retried=False)
-                        return decode(response.body)
+                        return Answer(call, response.body)
                     response = await retried(failure, self._attempt, call, self.retry, self._budget)
-                    return decode(response.body)
+                    return Answer(call, response.body)
             except asyncio.CancelledError:
                 if somebody_cancelled():
                     raise

@@ -54,6 +54,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "bulk": {"errors", "models", "rate_limit", "result", "schedule"},
     "client": {
         "bulk",
+        "call",
         "result",
         "models",
         "decoder",

@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-def schedule(*, concurrency: int = 2, look_ahead: int = 10, ordered: bool = False) -> Schedule:
+def schedule(*, concurrency: int = 2, look_ahead: int = 10, ordered: bool = False) -> Schedule[CallLogResult]:
     return Schedule(concurrency=concurrency, look_ahead=look_ahead, ordered=ordered)
 
 
-def add(to: Schedule, *locations: str) -> None:
+def add(to: Schedule[CallLogResult], *locations: str) -> None:
     for location_id in locations:
         to.add(CallRef(f"call-{to.read}", location_id))
 
@@ -28,7 +28,7 @@ def result(item: Item) -> CallLogResult:
     return CallLogResult(*item, call_log=CallLog(id=item.ref.call_id))
 
 
-def begin(from_: Schedule) -> Item:
+def begin(from_: Schedule[CallLogResult]) -> Item:
     """Begin a call and let it have its permit."""
     item = from_.begin()
     assert item is not None
@@ -36,12 +36,12 @@ def begin(from_: Schedule) -> Item:
     return item
 
 
-def finish(in_: Schedule, item: Item) -> None:
+def finish(in_: Schedule[CallLogResult], item: Item) -> None:
     in_.leave_place()
     in_.end(result(item))
 
 
-def delivered(by: Schedule) -> list[int]:
+def delivered(by: Schedule[CallLogResult]) -> list[int]:
     return [given.index for given in iter(by.next_result, None)]
 
 
@@ -199,7 +199,7 @@ class Run:
     look_ahead: int
     ordered: bool
     locations: list[str]
-    schedule: Schedule = field(init=False)
+    schedule: Schedule[CallLogResult] = field(init=False)
     delivered: list[int] = field(factory=list)
     asking: dict[str, Item] = field(factory=dict)
     returning: list[Item] = field(factory=list)

@@ -1,76 +1,128 @@
-"""What a call costs this process, beside an aiohttp loop written by hand that neither paces, retries nor decodes.
+"""What a call costs, beside the aiohttp loop that one would have written by hand: no pace, no retries, no types.
 
-The server runs in another process. What is measured is the time this process spends computing, since the wall
-clock mostly shows how fast the server is.
+Each way has a process of its own and the server another, and they take turns. What counts is the time that
+the process spends computing: the wall clock shows mostly how fast the server and the machine are.
 """
 
 from __future__ import annotations
 
-import asyncio
-import time
-from collections.abc import Awaitable, Callable, Sequence
+import json
+import os
+import subprocess
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+from statistics import median
 from typing import Any
 
-import aiohttp
-import orjson
-from paired import print_paired
+from answering import answering
+from figures import keep
+from paired import ratios
+from payloads import PAYLOADS
+from rich.console import Console
+from rich.table import Table
 
-from ghl_voice_async import RateLimit, VoiceAIClient, decode_call_log
-from ghl_voice_async.testing import VoiceAIServerProcess
-
-CALLS = 1000
-CONCURRENCY = 50
-LOCATION = "benchmark"
-
-Fetch = Callable[[str], Awaitable[Any]]
-
-
-async def fetch_all(fetch: Fetch, call_ids: Sequence[str]) -> float:
-    started = time.process_time()
-    for start in range(0, len(call_ids), CONCURRENCY):
-        await asyncio.gather(*map(fetch, call_ids[start : start + CONCURRENCY]))
-    return (time.process_time() - started) / len(call_ids) * 1e6
-
-
-def by_hand(server: VoiceAIServerProcess, decode: Callable[[bytes], Any], call_ids: Sequence[str]) -> float:
-    headers = {"Authorization": f"Bearer {server.token}", "Version": "2021-04-15"}
-
-    async def run() -> float:
-        async with aiohttp.ClientSession(server.url, headers=headers) as session:
-
-            async def fetch(call_id: str) -> Any:
-                path = f"/voice-ai/dashboard/call-logs/{call_id}"
-                async with session.get(path, params={"locationId": LOCATION}) as answer:
-                    answer.raise_for_status()
-                    return decode(await answer.read())
-
-            return await fetch_all(fetch, call_ids)
-
-    return asyncio.run(run())
+FOLDER = Path(__file__).parent
+LABELS = {
+    "naive": "aiohttp by hand, .json()",
+    "get_call_log": "get_call_log, no limiter",
+    "get_call_log_limited": "get_call_log, limiter",
+    "fetch_call_logs": "fetch_call_logs, limiter",
+    "httpx": "httpx by hand, .json()",
+    "official_sdk": "the official SDK",
+}
+SLOW = {"httpx": 4, "official_sdk": 8}  # so many times fewer calls in a round
+CALLS = 1024
+ROUNDS = 15
+# The size of real life at each concurrency, and the other sizes at one.
+TABLES = [
+    ("4 kB, eight actions", 1),
+    ("4 kB, eight actions", 64),
+    ("4 kB, eight actions", 512),
+    ("2 kB, no action", 64),
+    ("60 kB of transcript", 64),
+]
 
 
-def with_client(server: VoiceAIServerProcess, rate_limit: RateLimit | None, call_ids: Sequence[str]) -> float:
-    async def run() -> float:
-        async with VoiceAIClient(server.token, base_url=server.url, rate_limit=rate_limit) as client:
-            return await fetch_all(lambda call_id: client.get_call_log(call_id, LOCATION), call_ids)
+class Caller:
+    """A process that makes calls by one of the ways."""
 
-    return asyncio.run(run())
+    def __init__(self, way: str, url: str, concurrency: int, stack: ExitStack) -> None:
+        python, script = sys.executable, "calling.py"
+        if way == "official_sdk":
+            python, script = os.environ["OFFICIAL_SDK_PYTHON"], "official_sdk.py"
+        command = [python, str(FOLDER / script), way, url, str(concurrency)]
+        self.process = stack.enter_context(
+            subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        )
+        assert self.process.stdin is not None
+        stack.callback(self.process.stdin.close)
+        self.calls = max(concurrency, CALLS // SLOW.get(way, 1))
+        self.taken: list[dict[str, float]] = []
+
+    def take(self) -> None:
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        print(self.calls, file=self.process.stdin, flush=True)
+        self.taken.append(json.loads(self.process.stdout.readline()))
+
+    def figures(self, name: str) -> list[float]:
+        return [figures[name] for figures in self.taken[1:]]  # the first round warms up
+
+
+def measure(payload: str, url: str, concurrency: int) -> list[dict[str, Any]]:
+    ways = [way for way in LABELS if way != "official_sdk" or "OFFICIAL_SDK_PYTHON" in os.environ]
+    with ExitStack() as stack:
+        callers = {way: Caller(way, url, concurrency, stack) for way in ways}
+        order = list(callers.values())
+        for _ in range(ROUNDS + 1):
+            for caller in order:
+                caller.take()
+            order.append(order.pop(0))
+    first = callers["naive"].figures("cpu")
+    return [
+        {
+            "payload": payload,
+            "concurrency": concurrency,
+            "way": LABELS[way],
+            "cpu_us": median(caller.figures("cpu")),
+            "calls_a_second": median(caller.figures("calls_a_second")),
+            "peak_mb": caller.figures("peak_mb")[-1],
+            "ratio": ratios(caller.figures("cpu"), first),
+        }
+        for way, caller in callers.items()
+    ]
+
+
+def show(rows: list[dict[str, Any]], server: str) -> None:
+    title = (
+        f"{rows[0]['payload']}, {rows[0]['concurrency']} at a time, answered by {server}: medians of {ROUNDS} rounds"
+    )
+    table = Table("", "CPU µs a call", "ratio", "half of them", "calls a second", "peak MB", title=title)
+    for row in rows:
+        ratio = row["ratio"]
+        table.add_row(
+            row["way"],
+            f"{row['cpu_us']:,.0f}",
+            f"{ratio[0]:.2f}",
+            f"{ratio[1]:.2f} to {ratio[2]:.2f}",
+            f"{row['calls_a_second']:,.0f}",
+            f"{row['peak_mb']:.0f}",
+        )
+    Console(width=120).print(table)
 
 
 def main() -> None:
-    with VoiceAIServerProcess(max_requests=None) as server:
-        call_ids = server.twin.call_ids(CALLS, LOCATION)
-        print_paired(
-            f"{CALLS:,} calls, {CONCURRENCY} at a time",
-            "µs a call",
-            {
-                "aiohttp and orjson by hand": lambda: by_hand(server, orjson.loads, call_ids),
-                "aiohttp and decode_call_log": lambda: by_hand(server, decode_call_log, call_ids),
-                "get_call_log, no rate limit": lambda: with_client(server, None, call_ids),
-                "get_call_log, ample rate limit": lambda: with_client(server, RateLimit(10**6), call_ids),
-            },
-            rounds=7,
-        )
+    rows = []
+    with answering(PAYLOADS) as (server, urls):
+        for payload, concurrency in TABLES:
+            measured = measure(payload, urls[payload], concurrency)
+            show(measured, server)
+            rows += measured
+    if "OFFICIAL_SDK_PYTHON" not in os.environ:
+        print("OFFICIAL_SDK_PYTHON names no Python that has gohighlevel-api-client, so that row is missing.")
+    keep("calls", {"server": server, "rows": rows})
 
 
-main()
+if __name__ == "__main__":
+    main()

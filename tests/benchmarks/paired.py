@@ -6,26 +6,49 @@ the figures do not.
 
 from __future__ import annotations
 
-from statistics import median
+from statistics import median, quantiles
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
+
+__all__ = ["Ratio", "in_turn", "print_paired", "ratios"]
+
+Ratio = tuple[float, float, float]
+"""The median over the rounds, and the quarters between which half of them lie."""
 
 
-def print_paired(title: str, unit: str, ways: dict[str, Callable[[], float]], *, rounds: int) -> None:
-    """Print the median of every way over the rounds, and of its ratio to the first. Each way returns its figure."""
+def in_turn(ways: Mapping[str, Callable[[], float]], *, rounds: int) -> dict[str, list[float]]:
+    """Return the figures of each way. A round before the first warms up, and each begins with another way."""
     figures: dict[str, list[float]] = {name: [] for name in ways}
+    order = list(ways)
     for _ in range(rounds + 1):
-        for name, measure in ways.items():
-            figures[name].append(measure())
-    first, *_ = (taken[1:] for taken in figures.values())  # the first round warms up
-    table = Table("", unit, "ratio", "from", "to", title=f"{title}, medians of {rounds} rounds")
+        for name in order:
+            figures[name].append(ways[name]())
+        order.append(order.pop(0))
+    return {name: taken[1:] for name, taken in figures.items()}
+
+
+def ratios(taken: Sequence[float], first: Sequence[float]) -> Ratio:
+    """Compare two ways round by round."""
+    low, middle, high = quantiles([a / b for a, b in zip(taken, first, strict=True)], n=4)
+    return middle, low, high
+
+
+def print_paired(
+    title: str, unit: str, ways: dict[str, Callable[[], float]], *, rounds: int
+) -> list[dict[str, object]]:
+    """Print the median of every way over the rounds, and of its ratio to the first, and return the rows."""
+    figures = in_turn(ways, rounds=rounds)
+    first = figures[next(iter(ways))]
+    table = Table("", unit, "ratio", "half of them", title=f"{title}: medians of {rounds} rounds")
+    rows: list[dict[str, object]] = []
     for name, taken in figures.items():
-        ratios = sorted(figure / yardstick for figure, yardstick in zip(taken[1:], first, strict=True))
-        cells = (median(taken[1:]), median(ratios), ratios[0], ratios[-1])
-        table.add_row(name, f"{cells[0]:,.1f}", *(f"{cell:.2f}" for cell in cells[1:]))
+        ratio = ratios(taken, first)
+        table.add_row(name, f"{median(taken):,.1f}", f"{ratio[0]:.2f}", f"{ratio[1]:.2f} to {ratio[2]:.2f}")
+        rows.append({"way": name, "unit": unit, "median": median(taken), "ratio": ratio})
     Console().print(table)
+    return rows
