@@ -115,7 +115,7 @@ __all__ = [
 ]
 
 # Light modules first: a name is looked for in this order, and what is found ends the search.
-_MODULES = ("errors", "models", "decoder", "hooks", "result", "rate_limit", "retry", "auth", "client")
+_MODULES = ("errors", "models", "decoder", "hooks", "result", "rate_limit", "retry", "auth")
 
 
 if not TYPE_CHECKING:  # a type checker that saw this would believe in any name
@@ -123,7 +123,9 @@ if not TYPE_CHECKING:  # a type checker that saw this would believe in any name
     def __getattr__(name: str) -> object:
         if name not in __all__:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        modules = (import_module(f"{__name__}.{module_name}") for module_name in _MODULES)
+        # The client does not need all of the others.
+        candidates = ("client",) if name == "VoiceAIClient" else _MODULES
+        modules = (import_module(f"{__name__}.{candidate}") for candidate in candidates)
         value: object = getattr(next(module for module in modules if name in module.__all__), name)
         globals()[name] = value
         return value

@@ -7,7 +7,6 @@ import random
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from attrs import field, frozen
-from tenacity import AsyncRetrying, RetryCallState
 
 from ghl_voice_async.errors import (
     DailyLimitError,
@@ -21,6 +20,8 @@ from ghl_voice_async.validation import count_field, seconds_field
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
+
+    from tenacity import RetryCallState
 
 __all__ = ["RetryBudget", "RetryPolicy", "retried", "wait_before_retry"]
 
@@ -149,6 +150,8 @@ async def retried(
     Retries draw on the budget, but for those after a 429, which the rate limit paces already, and after the loss of a
     kept connection.
     """
+    from tenacity import AsyncRetrying  # noqa: PLC0415  # 6 ms, which a program that meets no failure need not take
+
     first_failure: GHLVoiceError | None = failure
 
     async def first_failure_then_attempts() -> T:

@@ -27,6 +27,7 @@ class Result(Protocol):
     @property
     def index(self) -> int:
         """The position of the call in the input."""
+        ...  # pyright takes a docstring alone for a body that returns nothing
 
 
 R = TypeVar("R", bound=Result)

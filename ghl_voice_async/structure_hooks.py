@@ -218,7 +218,6 @@ _FIELD = """
 # What most values of these types are. Others, such as a str subclass or a float that may be infinite, get the hook.
 _FITS: dict[Any, str] = {
     str: "type(item) is str",
-    bool: "type(item) is bool",
     float: "type(item) is int",
 }
 

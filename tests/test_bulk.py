@@ -33,12 +33,19 @@ from ghl_voice_async.testing.window import SlidingWindow
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator
 
-    from ghl_voice_async import RateLimiter
+    from ghl_voice_async import Permit, RateLimiter
     from ghl_voice_async.bulk import Calls
+    from ghl_voice_async.rate_limit import ImmediateRateLimiter
 
 T = TypeVar("T")
 
 LATENCY = 0.1
+
+
+async def acquired(limiter: ImmediateRateLimiter, location_id: str) -> Permit:
+    """Take a permit as a call does."""
+    at_once = limiter.acquire_at_once(location_id, max_pause=1e9)
+    return at_once or await limiter.acquire(location_id, max_pause=1e9)
 
 
 def as_it_is(call_log: CallLog) -> CallLog:
@@ -58,9 +65,9 @@ class Played:
     judges: dict[str, Judge] = field(factory=dict)
     tasks: dict[str, asyncio.Task[Any] | None] = field(factory=dict)
 
-    async def fetch(self, ref: CallRef, limiter: RateLimiter) -> CallLog:
+    async def fetch(self, ref: CallRef, limiter: ImmediateRateLimiter) -> CallLog:
         self.tasks[ref.call_id] = asyncio.current_task()
-        permit = await limiter.acquire(ref.location_id, max_pause=1e9)
+        permit = await acquired(limiter, ref.location_id)
         self.sent[ref.call_id] += 1
         self.at_once += 1
         self.most_at_once = max(self.at_once, self.most_at_once)
@@ -424,14 +431,14 @@ async def test_a_call_after_a_429_leaves_its_place_while_it_sleeps() -> None:
     """As it does for the length of a `Retry-After`, before it asks for its next permit."""
     refused = asyncio.Event()
 
-    async def fetch(ref: CallRef, limiter: RateLimiter) -> CallLog:
-        permit = await limiter.acquire(ref.location_id, max_pause=1e9)
+    async def fetch(ref: CallRef, limiter: ImmediateRateLimiter) -> CallLog:
+        permit = await acquired(limiter, ref.location_id)
         await asyncio.sleep(LATENCY)
         if ref.location_id == "A" and not refused.is_set():
             refused.set()
             permit.release(status=429, headers={})
             await asyncio.sleep(60)
-            permit = await limiter.acquire(ref.location_id, max_pause=1e9)
+            permit = await acquired(limiter, ref.location_id)
         permit.release(status=200, headers={})
         return CallLog(id=ref.call_id)
 

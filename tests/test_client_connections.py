@@ -122,6 +122,16 @@ async def test_promise_13_what_a_borrowed_sessions_middleware_sends_again_is_cou
     assert caught.value.attempts == server.seen.requests == limiter.taken == limiter.released == 2
 
 
+async def test_promise_13_a_second_sending_takes_a_second_permit_that_is_free(server: VoiceAIServer) -> None:
+    limiter = ghl.WindowRateLimiter(ghl.RateLimit(10))
+    async with (
+        aiohttp.ClientSession(middlewares=[twice]) as session,
+        client_of(server, rate_limit=limiter, session=session) as client,
+    ):
+        await client.get_call_log(server.call_ids(1)[0], server.location_id)
+        assert server.seen.requests == client.rate_limits[server.location_id].in_use == 2
+
+
 async def test_a_limiter_that_refuses_a_second_sending_gets_each_permit_back_once(server: VoiceAIServer) -> None:
     class OnlyOne(Counting):
         async def acquire(self, location_id: str, *, max_pause: float) -> Counting:

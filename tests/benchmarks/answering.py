@@ -100,16 +100,17 @@ class Answering(asyncio.Protocol):
             self.transport.write(self.answers[number])
 
 
-async def main(folder: Path, port: int) -> None:
+async def main(bodies: Mapping[bytes, bytes], port: int) -> None:
     head = "".join(f"{name}: {value}\r\n" for name, value in HEADERS.items())
-    answers = {}
-    for file in folder.glob("*.json"):
-        body = file.read_bytes()
-        answers[file.stem.encode()] = f"HTTP/1.1 200 OK\r\n{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
+    answers = {
+        number: f"HTTP/1.1 200 OK\r\n{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
+        for number, body in bodies.items()
+    }
     loop = asyncio.get_running_loop()
     async with await loop.create_server(lambda: Answering(answers), "127.0.0.1", port, backlog=4096) as server:
         await server.serve_forever()
 
 
 if __name__ == "__main__":
-    asyncio.run(main(Path(sys.argv[1]), int(sys.argv[2])))
+    given = {file.stem.encode(): file.read_bytes() for file in Path(sys.argv[1]).glob("*.json")}
+    asyncio.run(main(given, int(sys.argv[2])))

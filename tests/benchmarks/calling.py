@@ -38,7 +38,7 @@ async def with_httpx(url: str, concurrency: int) -> AsyncIterator[FetchAll]:
     import httpx  # noqa: PLC0415
 
     limits = httpx.Limits(max_connections=concurrency, max_keepalive_connections=concurrency)
-    async with httpx.AsyncClient(headers=HEADERS, limits=limits) as client:
+    async with httpx.AsyncClient(headers=HEADERS, limits=limits, timeout=60.0) as client:
 
         async def fetch(call_id: str) -> Any:
             response = await client.get(url + PATH + call_id, params=PARAMS)

@@ -15,8 +15,9 @@ from rich.table import Table
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-__all__ = ["Ratio", "in_turn", "print_paired", "ratios"]
+__all__ = ["Ratio", "Row", "in_turn", "print_paired", "ratios"]
 
+Row = dict[str, object]
 Ratio = tuple[float, float, float]
 """The median over the rounds, and the quarters between which half of them lie."""
 
@@ -45,7 +46,7 @@ def print_paired(
     figures = in_turn(ways, rounds=rounds)
     first = figures[next(iter(ways))]
     table = Table("", unit, "ratio", "half of them", title=f"{title}: medians of {rounds} rounds")
-    rows: list[dict[str, object]] = []
+    rows: list[Row] = []
     for name, taken in figures.items():
         ratio = ratios(taken, first)
         table.add_row(name, f"{median(taken):,.1f}", f"{ratio[0]:.2f}", f"{ratio[1]:.2f} to {ratio[2]:.2f}")

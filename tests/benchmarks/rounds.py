@@ -12,8 +12,10 @@ import resource
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AbstractAsyncContextManager
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from contextlib import AbstractAsyncContextManager
 
 __all__ = ["LOCATION", "Fetch", "FetchAll", "serve", "with_workers"]
 
@@ -56,4 +58,5 @@ async def serve(opened: AbstractAsyncContextManager[FetchAll]) -> None:
                 "calls_a_second": len(call_ids) / (time.perf_counter() - wall),
                 "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
             }
-            print(json.dumps(figures), flush=True)
+            sys.stdout.write(json.dumps(figures) + "\n")
+            sys.stdout.flush()
