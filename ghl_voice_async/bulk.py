@@ -236,6 +236,8 @@ class _Turn:
 
     async def acquire(self, location_id: str, *, max_pause: float) -> Permit:
         self._leave_place()
+        if self.is_asking:
+            self.bulk.schedule.wait(location_id)
         self.bulk.begin_soon()
         try:
             self.permit = await self.bulk.rate_limiter.acquire(location_id, max_pause=max_pause)

@@ -52,6 +52,7 @@ class Schedule(Generic[R]):
         self._count = 0  # of these
         self._ready: deque[str] = deque()  # locations with calls, about which nobody is asking
         self._asking: set[str] = set()
+        self._undecided: set[str] = set()  # of these, where it is not known yet whether they have to wait
         self._free_places = concurrency
         self._in_flight = 0
         self._results: deque[R] = deque()
@@ -128,14 +129,20 @@ class Schedule(Generic[R]):
         if not waiting:
             del self._waiting[location_id]
         self._asking.add(location_id)
+        self._undecided.add(location_id)
         self._count -= 1
         self._in_flight += 1
         self._free_places -= 1
         return item
 
+    def wait(self, location_id: str) -> None:
+        """Take in that the call which asked about a location has to wait."""
+        self._undecided.discard(location_id)
+
     def allow(self, location_id: str) -> None:
         """Take in that the call which asked about a location has its permit, or is over without one."""
         self._asking.remove(location_id)
+        self._undecided.discard(location_id)
         if location_id in self._waiting:
             self._ready.append(location_id)
 
@@ -172,7 +179,7 @@ class Schedule(Generic[R]):
 
     @property
     def _has_idle_places(self) -> bool:
-        return self._free_places > 0 and not self._ready
+        return self._free_places > 0 and not self._ready and not self._undecided
 
     def _keep(self, result: R) -> None:
         if not self._ordered:

@@ -168,8 +168,21 @@ def test_as_long_as_a_place_is_idle_it_is_read_on_for_another_location() -> None
     for _ in range(6):
         assert schedule_.is_short
         add(schedule_, "A")
+        schedule_.wait("A")
     assert schedule_.read == 7
     assert not schedule_.has_room  # look_ahead and concurrency are read, and none delivered
+
+
+def test_a_call_that_is_about_to_ask_leaves_no_place_idle() -> None:
+    """Or an input of one location would be read ahead as far as it may be, item by item."""
+    schedule_ = schedule(concurrency=2, look_ahead=100)
+    add(schedule_, *"AAAAA")
+    schedule_.begin()
+    assert (schedule_.has_room, schedule_.is_short) == (False, False)
+    schedule_.wait("A")
+    assert (schedule_.has_room, schedule_.is_short) == (True, True)
+    schedule_.allow("A")
+    assert (schedule_.has_room, schedule_.is_short) == (False, False)
 
 
 def test_an_item_that_names_no_call_has_its_result_without_a_place() -> None:
@@ -248,6 +261,7 @@ class Run:
             self.begun[item.ref.location_id].append(item.position)
             self.asking[item.ref.location_id] = item
             self.schedule.leave_place()
+            self.schedule.wait(item.ref.location_id)
 
     def check(self) -> None:
         assert len(self.sending) <= self.concurrency
@@ -285,7 +299,8 @@ def test_a_location_that_waits_holds_up_no_other_within_look_ahead(ordered: bool
     schedule_ = schedule(concurrency=2, look_ahead=100, ordered=ordered)
     add(schedule_, "A")
     schedule_.begin()
-    schedule_.leave_place()  # and from now on A waits
+    schedule_.leave_place()
+    schedule_.wait("A")
     while schedule_.read < 100 and schedule_.has_room:
         add(schedule_, "A")
     add(schedule_, "B")

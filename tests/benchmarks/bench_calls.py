@@ -33,7 +33,7 @@ LABELS = {
 }
 SLOW = {"httpx": 8, "official_sdk": 8}  # so many times fewer calls in a round
 CALLS = 1024
-ROUNDS = 25
+ROUNDS = 15
 # The size of real life at each concurrency, and the other sizes at one.
 TABLES = [
     ("4 kB, eight actions", 1),
