@@ -65,7 +65,8 @@ class RateLimiter(Protocol):
     """Decides when a request may be sent to a location.
 
     The client awaits `acquire` before every request on the wire, retries included. `acquire` may be cancelled,
-    and must then leave no permit behind. What it raises reaches the caller as it is.
+    and must then leave no permit behind. What it raises reaches the caller as it is. A limiter that has an
+    `acquire_at_once`, too, as `WindowRateLimiter` has, is asked by that first.
 
     ::
 
