@@ -46,7 +46,7 @@ class _Outcome(Generic[A]):
     """What became of a call: its answer, or its error.
 
     An answer is decoded when it is delivered. Until then it is bytes: call logs that wait, each of some fifty
-    objects, keep Python's garbage collector busy, for 14 µs a call where answers come in bursts.
+    objects, keep Python's garbage collector busy, for 12 µs a call where answers come in bursts.
     """
 
     index: int
