@@ -29,3 +29,13 @@ async def test_closing_waits_for_a_call_whose_deadline_has_just_passed() -> None
     await call()
     await closing[0]
     assert lifecycle.closed
+
+
+@virtual_time
+async def test_no_timer_outlasts_a_call_with_a_deadline() -> None:
+    lifecycle = Lifecycle()
+    scope = lifecycle.begin(1000.0)
+    timer = lifecycle._scopes[scope]
+    lifecycle.end(scope)
+    assert timer is not None
+    assert timer.cancelled()

@@ -137,6 +137,7 @@ async def test_scopes_that_begin_at_once_are_interrupted_at_once() -> None:
     timeout = SharedTimeout(10.0)
     outcomes = await asyncio.gather(*(timed(timeout, seconds=60.0) for _ in range(3)))
     assert {outcome[0] for outcome in outcomes} == {True}
+    assert not timeout._due
     assert await timed(timeout, seconds=1.0) == (False, 1.0)
 
 

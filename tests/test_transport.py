@@ -392,3 +392,26 @@ async def test_a_borrowed_session_that_its_owner_closed_is_said_to_be() -> None:
     transport = Transport(timeout=5.0, max_connections=4, session=session)
     with pytest.raises(ClientClosedError, match="given to this client is closed"):
         await send_with(transport, "https://example.com")
+
+
+async def test_a_session_that_its_owner_closes_while_a_call_waits_for_a_place_is_said_to_be() -> None:
+    session = aiohttp.ClientSession()
+    transport = Transport(timeout=5.0, max_connections=1, session=session)
+    _, places = transport._open()
+    assert places.take()
+    waiting = asyncio.create_task(send_with(transport, "https://example.com"))
+    await asyncio.sleep(0)
+    await session.close()
+    places.leave()
+    with pytest.raises(ClientClosedError, match="given to this client is closed"):
+        await waiting
+
+
+async def test_an_error_whose_body_is_not_read_leaves_no_connection_behind() -> None:
+    async with raw_server(answer(b"?" * 10, "Content-Encoding: br", status="503 Down")) as raw:
+        transport = Transport(timeout=5.0, max_connections=1)
+        assert (await send_with(transport, raw.url)).body == b""
+        assert transport._connector is not None
+        assert not transport._connector._acquired
+        await transport.aclose()
+        assert transport._timeout._timer is None
