@@ -408,7 +408,7 @@ async def test_a_session_that_its_owner_closes_while_a_call_waits_for_a_place_is
 
 
 async def test_an_error_whose_body_is_not_read_leaves_no_connection_behind() -> None:
-    async with raw_server(answer(b"?" * 10, "Content-Encoding: br", status="503 Down")) as raw:
+    async with raw_server(answer(b"?" * 3_000_000, "Content-Encoding: br", status="503 Down")) as raw:
         transport = Transport(timeout=5.0, max_connections=1)
         assert (await send_with(transport, raw.url)).body == b""
         assert transport._connector is not None
