@@ -114,12 +114,14 @@ def benchmarks(session: nox.Session) -> None:
     """Print the tables of tests/benchmarks, or of those named. `-- --keep` makes the page *Performance* anew, too."""
     session.install(WHEEL, *group("benchmarks"))
     names = [name for name in session.posargs if name != "--keep"]
-    sdk = Path(session.create_tmp(), "official-sdk")  # an environment of its own, since it brings what it likes
+    is_kept = "--keep" in session.posargs
+    temporary = Path(session.create_tmp())
+    sdk = temporary / "official-sdk"  # an environment of its own, since it brings what it likes
     session.run("python", "-m", "venv", "--clear", str(sdk))
     session.run(str(sdk / "bin/python"), "-m", "pip", "install", "-q", "gohighlevel-api-client", external=True)
-    figures = Path("docs/performance.json" if "--keep" in session.posargs else session.create_tmp() + "/figures.json")
+    figures = Path("docs/performance.json") if is_kept else temporary / "figures.json"
     env = {"OFFICIAL_SDK_PYTHON": str(sdk / "bin/python"), "BENCHMARK_FIGURES": str(figures.resolve())}
-    plots = ["--plot", "docs/rate-limits.svg"] if "--keep" in session.posargs else []
+    plots = ["--plot", "docs/rate-limits.svg"] if is_kept else []
     for table in sorted(Path("tests/benchmarks").glob("bench_*.py")):
         if not names or table.stem.removeprefix("bench_") in names:
             session.run("python", str(table), *plots, env=env)

@@ -21,7 +21,6 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from attrs import define
 
 from ghl_voice_async.errors import AuthenticationError, ClientClosedError, GHLVoiceError, InvalidInputError
-from ghl_voice_async.rate_limit import immediate
 from ghl_voice_async.result import CallLogResult, CallRef
 from ghl_voice_async.schedule import Item, Schedule
 
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ghl_voice_async.models import CallLog
-    from ghl_voice_async.rate_limit import ImmediateRateLimiter, Permit, RateLimiter
+    from ghl_voice_async.rate_limit import ImmediateRateLimiter, Permit
 
 __all__ = ["Bulk", "Calls"]
 
@@ -75,13 +74,13 @@ class Bulk(Generic[A]):
         self,
         fetch: Callable[[CallRef, ImmediateRateLimiter], Awaitable[A]],
         decode: Callable[[A], CallLog],
-        rate_limiter: RateLimiter,
+        rate_limiter: ImmediateRateLimiter,
         *,
         concurrency: int,
         look_ahead: int,
         ordered: bool,
     ) -> None:
-        self.rate_limiter = immediate(rate_limiter)
+        self.rate_limiter = rate_limiter
         self.schedule: Schedule[_Outcome[A]] = Schedule(concurrency=concurrency, look_ahead=look_ahead, ordered=ordered)
         self._fetch = fetch
         self._decode = decode

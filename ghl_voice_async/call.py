@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from attrs import define, field
 
 from ghl_voice_async.errors import GHLVoiceError, StatusError
 from ghl_voice_async.hooks import CallEvent, Hooks, LimitEvent, RequestEvent, ResponseEvent, RetryEvent, log_retry
-from ghl_voice_async.response import Headers, Response
+from ghl_voice_async.response import NO_HEADERS, Response
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from ghl_voice_async.rate_limit import ImmediateRateLimiter, Permit
     from ghl_voice_async.request import Request
@@ -22,7 +22,6 @@ __all__ = ["Answer", "Call"]
 E = TypeVar("E", bound=CallEvent)
 T = TypeVar("T")
 
-_NO_HEADERS: Final[Mapping[str, str]] = Headers({})
 _WORTH_TELLING = 0.001  # seconds: a permit that was free took less
 
 
@@ -120,7 +119,7 @@ class Call:
         if self.sent_at is None:
             permit.cancel()
             return
-        status, headers = (None, _NO_HEADERS) if response is None else (response.status, response.headers)
+        status, headers = (None, NO_HEADERS) if response is None else (response.status, response.headers)
         if self.hooks:
             self.hooks.tell(
                 self.event(

@@ -14,7 +14,7 @@ from attrs import define, field, frozen
 
 from ghl_voice_async.daily import DailyBudget
 from ghl_voice_async.errors import ClientClosedError, DailyLimitError, InvalidInputError, RateLimitError
-from ghl_voice_async.response import Headers
+from ghl_voice_async.response import NO_HEADERS
 from ghl_voice_async.validation import count_field, seconds_field
 from ghl_voice_async.window import Slot, Window
 
@@ -32,7 +32,6 @@ __all__ = [
     "immediate",
 ]
 
-_NO_HEADERS: Final = Headers({})
 _LONGEST_PAUSE: Final = 10 * 365 * 24 * 3600.0  # seconds that are shown, lest the date overflow
 # On some systems the clock moves in steps of 16 ms: a time read from it may be that much too early.
 _CLOCK_RESOLUTION: Final = time.get_clock_info("monotonic").resolution
@@ -111,7 +110,7 @@ def immediate(rate_limiter: RateLimiter) -> ImmediateRateLimiter:
 class _NeverAtOnce:
     rate_limiter: RateLimiter
 
-    def acquire_at_once(self, location_id: str, *, max_pause: float) -> None:  # the protocol's
+    def acquire_at_once(self, location_id: str, *, max_pause: float) -> None:
         pass
 
     async def acquire(self, location_id: str, *, max_pause: float) -> Permit:
@@ -242,7 +241,7 @@ class _Permit:
     queue: _Queue
     slot: Slot
 
-    def release(self, *, status: int | None = None, headers: Mapping[str, str] = _NO_HEADERS) -> None:
+    def release(self, *, status: int | None = None, headers: Mapping[str, str] = NO_HEADERS) -> None:
         self.queue.release(self.slot, status, headers)
 
     def cancel(self) -> None:

@@ -9,7 +9,7 @@ from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from html import escape
 from http import HTTPStatus
-from typing import NamedTuple
+from typing import Final, NamedTuple
 from urllib.parse import quote
 
 import orjson
@@ -28,6 +28,7 @@ from ghl_voice_async.errors import (
 )
 
 __all__ = [
+    "NO_HEADERS",
     "DailyHeaders",
     "Headers",
     "Response",
@@ -77,14 +78,14 @@ class Headers(Mapping[str, str]):
         return f"Headers({self._values!r})"
 
 
-_NO_HEADERS = Headers({})
+NO_HEADERS: Final = Headers({})
 
 
 class Response(NamedTuple):
     """One whole answer. The repr shows nothing of the server's own words, which may hold a call or an echo."""
 
     status: int
-    headers: Mapping[str, str] = _NO_HEADERS
+    headers: Mapping[str, str] = NO_HEADERS
     body: bytes = b""
     reason: str = ""
     length_known: bool = True

@@ -27,7 +27,7 @@ from ghl_voice_async import (
     WindowRateLimiter,
 )
 from ghl_voice_async.bulk import Bulk
-from ghl_voice_async.rate_limit import Unlimited
+from ghl_voice_async.rate_limit import Unlimited, immediate
 from ghl_voice_async.testing.window import SlidingWindow
 
 if TYPE_CHECKING:
@@ -92,7 +92,14 @@ class Played:
         look_ahead: int = 100,
         ordered: bool = False,
     ) -> AsyncGenerator[CallLogResult, None]:
-        bulk = Bulk(self.fetch, as_it_is, self.limiter, concurrency=concurrency, look_ahead=look_ahead, ordered=ordered)
+        bulk = Bulk(
+            self.fetch,
+            as_it_is,
+            immediate(self.limiter),
+            concurrency=concurrency,
+            look_ahead=look_ahead,
+            ordered=ordered,
+        )
         return bulk.results(calls, location_id)
 
 

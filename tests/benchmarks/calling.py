@@ -12,6 +12,8 @@ from rounds import LOCATION, FetchAll, serve, with_workers
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
+    from ghl_voice_async import VoiceAIClient
+
 PATH = "/voice-ai/dashboard/call-logs/"
 TOKEN = "pit-benchmark"
 HEADERS = {"Authorization": f"Bearer {TOKEN}", "Version": "2021-04-15"}
@@ -48,21 +50,22 @@ async def with_httpx(url: str, concurrency: int) -> AsyncIterator[FetchAll]:
         yield with_workers(fetch, concurrency)
 
 
-@asynccontextmanager
-async def with_get_call_log(url: str, concurrency: int, *, is_limited: bool = False) -> AsyncIterator[FetchAll]:
+def client_of(url: str, concurrency: int, *, is_limited: bool) -> VoiceAIClient:
     from ghl_voice_async import RateLimit, VoiceAIClient  # noqa: PLC0415
 
     limit = RateLimit(10_000_000, daily=100_000_000) if is_limited else None
-    async with VoiceAIClient(TOKEN, base_url=url, rate_limit=limit, max_connections=concurrency) as client:
+    return VoiceAIClient(TOKEN, base_url=url, rate_limit=limit, max_connections=concurrency)
+
+
+@asynccontextmanager
+async def with_get_call_log(url: str, concurrency: int, *, is_limited: bool = False) -> AsyncIterator[FetchAll]:
+    async with client_of(url, concurrency, is_limited=is_limited) as client:
         yield with_workers(lambda call_id: client.get_call_log(call_id, LOCATION), concurrency)
 
 
 @asynccontextmanager
 async def with_fetch_call_logs(url: str, concurrency: int) -> AsyncIterator[FetchAll]:
-    from ghl_voice_async import RateLimit, VoiceAIClient  # noqa: PLC0415
-
-    limit = RateLimit(10_000_000, daily=100_000_000)
-    async with VoiceAIClient(TOKEN, base_url=url, rate_limit=limit, max_connections=concurrency) as client:
+    async with client_of(url, concurrency, is_limited=True) as client:
 
         async def fetch_all(call_ids: Sequence[str]) -> None:
             async for result in client.fetch_call_logs(call_ids, LOCATION, concurrency=concurrency):

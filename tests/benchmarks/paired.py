@@ -39,9 +39,7 @@ def ratios(taken: Sequence[float], first: Sequence[float]) -> Ratio:
     return middle, low, high
 
 
-def print_paired(
-    title: str, unit: str, ways: dict[str, Callable[[], float]], *, rounds: int
-) -> list[dict[str, object]]:
+def print_paired(title: str, unit: str, ways: dict[str, Callable[[], float]], *, rounds: int) -> list[Row]:
     """Print the median of every way over the rounds, and of its ratio to the first, and return the rows."""
     figures = in_turn(ways, rounds=rounds)
     first = figures[next(iter(ways))]
