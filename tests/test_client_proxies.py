@@ -1,0 +1,127 @@
+"""Through a proxy, or with certificates of one's own: what the page *Go through a proxy* says of a borrowed session."""
+
+from __future__ import annotations
+
+import os
+import ssl
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import aiohttp
+import pytest
+import trustme
+from command_line import PROGRAM, quiet
+from relays import Relay
+from watched import client_of
+
+import ghl_voice_async as ghl
+from ghl_voice_async.testing import VoiceAIServer, running_in_thread
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from watched import WatchedClient
+
+
+@pytest.fixture(scope="module")
+def simulator() -> Iterator[VoiceAIServer]:
+    with running_in_thread(VoiceAIServer(max_requests=None)) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give the file of a certificate authority that nobody else knows, with a certificate for the gateway beside it."""
+    made = trustme.CA()
+    folder = tmp_path_factory.mktemp("certificates")
+    made.cert_pem.write_to_path(folder / "company-ca.pem")
+    made.issue_cert("localhost").private_key_and_cert_chain_pem.write_to_path(folder / "gateway.pem")
+    return folder / "company-ca.pem"
+
+
+@pytest.fixture(scope="module")
+def gateway(simulator: VoiceAIServer, authority: Path) -> Iterator[str]:
+    """Have the simulator behind TLS, and give the URL of that."""
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    tls.load_cert_chain(authority.with_name("gateway.pem"))
+    with Relay(simulator.url, tls=tls).running() as relay:
+        yield f"https://localhost:{relay.port}"
+
+
+def trusting(authority: Path) -> aiohttp.TCPConnector:
+    return aiohttp.TCPConnector(ssl=ssl.create_default_context(cafile=str(authority)))
+
+
+async def fetch(client: WatchedClient, simulator: VoiceAIServer) -> str:
+    return (await client.get_call_log(simulator.call_ids(1)[0], simulator.location_id)).id
+
+
+async def test_a_file_of_certificates_is_all_that_a_gateway_of_ones_own_needs(
+    simulator: VoiceAIServer, authority: Path, gateway: str
+) -> None:
+    async with (
+        aiohttp.ClientSession(connector=trusting(authority)) as session,
+        client_of(simulator, base_url=gateway, session=session) as client,
+    ):
+        assert await fetch(client, simulator) == simulator.call_ids(1)[0]
+
+
+async def test_without_that_file_the_call_ends_before_the_token_is_sent(simulator: VoiceAIServer, gateway: str) -> None:
+    seen = simulator.seen.requests
+    async with client_of(simulator, base_url=gateway) as client:
+        with pytest.raises(ghl.TransportError, match="TLS failed"):
+            await fetch(client, simulator)
+    assert simulator.seen.requests == seen
+
+
+def test_the_command_line_trusts_the_file_that_ssl_cert_file_names(
+    simulator: VoiceAIServer, authority: Path, gateway: str
+) -> None:
+    command = [sys.executable, "-c", PROGRAM, "get", simulator.call_ids(1)[0], "--location", simulator.location_id]
+    environment = {**quiet(), "GHL_BASE_URL": gateway, "GHL_ACCESS_TOKEN": simulator.token}
+    environment["SSL_CERT_FILE"] = str(authority)
+    answer = subprocess.run(command, env=environment, capture_output=True, check=False, text=True)
+    assert answer.returncode == 0, answer.stderr
+
+
+async def test_over_tls_a_proxy_is_asked_for_a_tunnel_and_sees_no_more(
+    simulator: VoiceAIServer, authority: Path, gateway: str
+) -> None:
+    with Relay().running() as proxy:
+        async with (
+            aiohttp.ClientSession(connector=trusting(authority), proxy=f"http://127.0.0.1:{proxy.port}") as session,
+            client_of(simulator, base_url=gateway, session=session) as client,
+        ):
+            assert await fetch(client, simulator) == simulator.call_ids(1)[0]
+    assert proxy.asked == [f"CONNECT {gateway.removeprefix('https://')} HTTP/1.1"]
+
+
+@pytest.mark.parametrize("trust_env", [True, False])
+async def test_the_environments_proxy_is_used_by_a_session_that_trusts_the_environment(
+    simulator: VoiceAIServer, authority: Path, gateway: str, trust_env: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in [name for name in os.environ if name.lower() == "no_proxy"]:
+        monkeypatch.delenv(name)
+    with Relay().running() as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{proxy.port}")
+        async with (
+            aiohttp.ClientSession(connector=trusting(authority), trust_env=trust_env) as session,
+            client_of(simulator, base_url=gateway, session=session) as client,
+        ):
+            await fetch(client, simulator)
+    assert len(proxy.asked) == trust_env
+
+
+async def test_a_proxy_that_refuses_is_a_transport_error_with_its_status_after_the_retries(
+    simulator: VoiceAIServer, gateway: str
+) -> None:
+    with Relay(refusal=b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n").running() as proxy:
+        async with (
+            aiohttp.ClientSession(proxy=f"http://127.0.0.1:{proxy.port}") as session,
+            client_of(simulator, base_url=gateway, session=session) as client,
+        ):
+            with pytest.raises(ghl.TransportError, match="the proxy answered 403") as caught:
+                await fetch(client, simulator)
+    assert (caught.value.attempts, len(proxy.asked)) == (5, 5)
