@@ -10,8 +10,10 @@ import socket
 import subprocess
 import sys
 import tomllib
+from itertools import takewhile
+from pathlib import Path
 from threading import Timer
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from attrs import define
 from blocks import ROOT
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 
     from ghl_voice_async.testing import VoiceAIServer
 
+EXAMPLES: Final = ROOT / "docs" / "examples"
 PATIENCE: Final = 30.0
 
 
@@ -41,10 +44,13 @@ class Terminal:
         """Type each command of a block, and compare what it prints with what is said that it does."""
         for command, said in commands_of(text.replace("pit-…", self.server.token)):
             for part in command.split(" && "):
-                self._run(shlex.split(part), said)
+                words = shlex.split(part)
+                settings = [*takewhile(re.compile("[A-Z_]+=").match, words)]
+                self._export(settings)
+                self._run(words[len(settings) :], said)
 
     def _run(self, words: list[str], said: str) -> None:
-        match [words[0].removeprefix(".venv/bin/"), *words[1:]]:
+        match words:
             case ["ghl-voice", "simulate", *options]:
                 self._simulate(options, said)
             case ["ghl-voice", *arguments]:
@@ -52,16 +58,13 @@ class Terminal:
                 assert self.captured.readouterr().out == said or not said
             case ["export", *assignments]:
                 self._export(assignments)
-            case ["pip", "install", *words]:
-                check_installable([word for word in words if not word.startswith("-")])
-            case ["nox", *arguments]:
-                check_sessions(arguments)
-            case ["python", "-m", "pytest", *paths]:
-                assert all((ROOT / path).exists() for path in paths), paths
-            case ["python3", "-m", "venv", ".venv"] | [".", ".venv/bin/activate"]:
-                pass  # the tests have an environment already
+            case ["python", "-c", program, ">", file]:
+                command = [sys.executable, "-c", program]
+                printed = subprocess.run(command, env=quiet(), capture_output=True, check=True).stdout
+                Path(file).write_bytes(printed)
             case _:
-                raise AssertionError(f"tests/terminal.py does not know how to run {shlex.join(words)}")
+                assert said == "", "this command is only looked at, so what it prints cannot be compared"
+                look_at(words)
 
     def _export(self, assignments: list[str]) -> None:
         for assignment in assignments:
@@ -88,6 +91,33 @@ class Terminal:
         assert shown == said.replace("8765", port) or not said
 
 
+def look_at(words: list[str]) -> None:
+    """Look whether what a command names is there, where running it would install things, take minutes, or never end."""
+    match [words[0].removeprefix(".venv/bin/"), *words[1:]]:
+        case ["python3", "-m", "venv", ".venv"] | [".", ".venv/bin/activate"]:
+            pass  # the tests have an environment already
+        case ["pip", "install", *requirements]:
+            check_installable([word for word in requirements if not word.startswith("-")])
+        case ["nox", *arguments]:
+            check_sessions(arguments)
+        case ["python", "-m", "pytest", *paths]:
+            assert all((ROOT / path).exists() for path in paths), paths
+        case ["python", program]:
+            assert (EXAMPLES / program).exists()  # and test_docs_examples.py sees to it that it has its test
+        case ["uvicorn", *_, application]:
+            check_application(application)
+        case _:
+            raise AssertionError(f"tests/terminal.py does not know how to run {shlex.join(words)}")
+
+
+def check_application(application: str) -> None:
+    """Look whether there is such an example, whose own tests start it: it serves until it is stopped."""
+    module, _, name = application.partition(":")
+    source = ast.parse((EXAMPLES / f"{module.replace('.', '/')}.py").read_text())
+    assigned = [target for node in source.body if isinstance(node, ast.Assign) for target in node.targets]
+    assert name in [ast.unparse(target) for target in assigned]
+
+
 def commands_of(text: str) -> Iterator[tuple[str, str]]:
     """Give each command of a block with the output that is shown for it."""
     first, *blocks = re.split(r"^\$ ", text, flags=re.MULTILINE)
@@ -100,13 +130,14 @@ def commands_of(text: str) -> Iterator[tuple[str, str]]:
 def check_installable(requirements: list[str]) -> None:
     """Look whether what pip is asked for are extras of this project, or what its own groups name."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    known: dict[str, Any] = project["project"]["optional-dependencies"]
-    tools = {"nox"}
+    extras: dict[str, list[str]] = project["project"]["optional-dependencies"]
+    groups: dict[str, list[str]] = project["dependency-groups"]
+    used = {"nox", *(re.split(r"[\[>=]", needed)[0] for group in groups.values() for needed in group)}
     for requirement in requirements:
-        found = re.fullmatch(r"(ghl-voice-async|\.)(?:\[([a-z,]+)\])?", requirement)
-        assert found or requirement in tools, requirement
-        if found and found[2]:
-            assert set(found[2].split(",")) <= set(known), requirement
+        if requirement not in used:
+            found = re.fullmatch(r"(?:ghl-voice-async|\.)(?:\[([a-z,]+)\])?", requirement)
+            assert found, requirement
+            assert set((found[1] or "").split(",")) <= {"", *extras}, requirement
 
 
 def check_sessions(arguments: list[str]) -> None:
