@@ -104,7 +104,8 @@ def look_at(words: list[str]) -> None:
             assert all((ROOT / path).exists() for path in paths), paths
         case ["python", program]:
             assert (EXAMPLES / program).exists()  # and test_docs_examples.py sees to it that it has its test
-        case ["uvicorn", *_, application]:
+        case ["uvicorn" | "taskiq", *arguments]:
+            (application,) = [word for word in arguments if ":" in word]
             check_application(application)
         case _:
             raise AssertionError(f"tests/terminal.py does not know how to run {shlex.join(words)}")
@@ -131,8 +132,9 @@ def check_installable(requirements: list[str]) -> None:
     """Look whether what pip is asked for are extras of this project, or what its own groups name."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     extras: dict[str, list[str]] = project["project"]["optional-dependencies"]
-    groups: dict[str, list[str]] = project["dependency-groups"]
-    used = {"nox", *(re.split(r"[\[>=]", needed)[0] for group in groups.values() for needed in group)}
+    groups: dict[str, list[object]] = project["dependency-groups"]
+    needed = [line for group in groups.values() for line in group if isinstance(line, str)]
+    used = {"nox", *(re.split(r"[\[>=]", line)[0] for line in needed)}
     for requirement in requirements:
         if requirement not in used:
             found = re.fullmatch(r"(?:ghl-voice-async|\.)(?:\[([a-z,]+)\])?", requirement)

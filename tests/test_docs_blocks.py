@@ -62,7 +62,8 @@ def is_run(block: Block) -> bool:
 
 @pytest.mark.parametrize("block", BLOCKS, ids=lambda block: block.place)
 def test_every_block_is_run_or_has_a_reason_not_to_be(block: Block) -> None:
-    assert is_run(block) != (reason_not_to_run(block) is not None)
+    has_reason = reason_not_to_run(block) is not None
+    assert is_run(block) != has_reason, f"nothing runs this {block.kind} block of {block.place}, or it needs no reason"
 
 
 @pytest.mark.parametrize(("document", "part"), NOT_RUN)
