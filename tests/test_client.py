@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import traceback
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,6 +23,8 @@ from ghl_voice_async.testing import (
     Status,
     VoiceAIServer,
 )
+
+PACKAGE = Path(ghl.__file__).parent
 
 
 async def test_a_call_log_arrives_whole(server: VoiceAIServer) -> None:
@@ -133,7 +136,7 @@ def test_promise_24_bad_settings_are_refused_at_once_and_never_show_the_token(
     with pytest.raises(ghl.InvalidInputError, match=why) as caught:
         VoiceAIClient(**{"token": TOKEN, **settings})
     shown = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
-    ours = [frame for frame in shown.stack if "ghl_voice_async" in frame.filename]
+    ours = [frame for frame in shown.stack if Path(frame.filename).is_relative_to(PACKAGE)]
     assert "marked" not in str(caught.value) + repr([frame.locals for frame in ours])
 
 

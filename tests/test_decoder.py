@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections import OrderedDict
 from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -21,6 +22,7 @@ from ghl_voice_async.testing.call_logs import call_id_at
 from ghl_voice_async.testing.strategies import call_log_payloads, call_logs
 
 ID = "65f0c3a1b2d4e5f60718293a"
+PACKAGE = Path(ghl.__file__).parent
 
 
 def problems_of(body: Any) -> tuple[str, ...]:
@@ -289,7 +291,7 @@ def test_a_decode_error_shows_no_value_in_its_text_its_chain_or_its_frames() -> 
             decode_call_log(body)
         error = caught.value
         shown = traceback.TracebackException.from_exception(error, capture_locals=True)
-        ours = [frame for frame in shown.stack if "ghl_voice_async" in frame.filename]
+        ours = [frame for frame in shown.stack if Path(frame.filename).is_relative_to(PACKAGE)]
         assert ours
         assert "marked" not in str(error) + repr([frame.locals for frame in ours])
         assert error.__cause__ is None
