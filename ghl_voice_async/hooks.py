@@ -10,6 +10,7 @@ import inspect
 import logging
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Final
 
 from attrs import define, frozen
 
@@ -17,7 +18,7 @@ from ghl_voice_async.errors import InvalidInputError
 
 __all__ = ["CallEvent", "Hook", "Hooks", "LimitEvent", "RequestEvent", "ResponseEvent", "RetryEvent", "log_retry"]
 
-logger = logging.getLogger("ghl_voice_async")
+logger: Final = logging.getLogger("ghl_voice_async")
 logger.addHandler(logging.NullHandler())
 
 

@@ -19,7 +19,7 @@ class Lifecycle:
     """
 
     def __init__(self) -> None:
-        self.closed = False
+        self.closed: bool = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._process = 0
         self._scopes: dict[Scope, asyncio.TimerHandle | None] = {}  # and the timer of the deadline

@@ -15,7 +15,7 @@ class Places:
     """
 
     def __init__(self, count: int) -> None:
-        self.free = count
+        self.free: int = count
         self._waiting: deque[asyncio.Future[None]] = deque()
 
     def take(self) -> bool:

@@ -61,7 +61,7 @@ class Schedule(Generic[R]):
         self._delivered = 0
         self._is_read_up = False
         self._is_stopped = False
-        self.read = 0
+        self.read: int = 0
         """Items of the input so far."""
 
     @property

@@ -38,7 +38,7 @@ class Scope:
         self._task = task
         self._cancelling = task.cancelling()
         self._is_over = False
-        self.is_interrupted = False
+        self.is_interrupted: bool = False
 
     def __enter__(self) -> Self:
         return self

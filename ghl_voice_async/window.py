@@ -77,16 +77,16 @@ class Window:
         self._max_requests = max_requests
         self._interval = interval
         self.day = day
-        self.budget = SharedBudget(max_requests)
-        self.interval = interval
+        self.budget: SharedBudget = SharedBudget(max_requests)
+        self.interval: float = interval
         """The server's."""
-        self.under_way = 0
+        self.under_way: int = 0
         self._ended = _Ended(interval, resolution)
         self._ended_at_server: _Ended | None = None  # where its interval is another than ours
         self._last_end = -inf
         self._knows_all_from = -inf  # when our own requests are known for all of the server's interval
-        self.paused_until = -inf
-        self.asked_to_wait_until = -inf
+        self.paused_until: float = -inf
+        self.asked_to_wait_until: float = -inf
         """The end of the longest `Retry-After`, which is a pause, too."""
         self._credit = max_requests  # requests that may go now: fewer than the slots only after a pause
         self._sent = 0

@@ -34,8 +34,8 @@ def ghl_voice() -> None:
     """
 
 
-for command in (get, fetch, simulate, demo):
-    ghl_voice.add_command(command)
+for _command in (get, fetch, simulate, demo):
+    ghl_voice.add_command(_command)
 
 
 def run(arguments: Sequence[str]) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import click
 
@@ -15,7 +15,7 @@ __all__ = ["base_url_option", "location_option", "token_file_option", "token_fro
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-base_url_option = click.option(
+base_url_option: Final = click.option(
     "--base-url",
     envvar="GHL_BASE_URL",
     show_envvar=True,
@@ -23,7 +23,7 @@ base_url_option = click.option(
     show_default=True,
     help="Server to ask, such as that of `ghl-voice simulate`.",
 )
-token_file_option = click.option(
+token_file_option: Final = click.option(
     "--token-file",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="File with the token in it, in place of GHL_ACCESS_TOKEN.",

@@ -52,7 +52,7 @@ class Failures:
     """The file of what failed in the last run: it is written anew by each, and only there when something did."""
 
     def __init__(self, output: Path) -> None:
-        self.path = Path(f"{output}.failed.jsonl")
+        self.path: Path = Path(f"{output}.failed.jsonl")
         self.path.unlink(missing_ok=True)
 
     def write(self, results: Iterable[CallLogResult]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import click
 
 from ghl_voice_async import InvalidInputError, RateLimit
@@ -21,7 +23,7 @@ def _rate_limit(_: click.Context, __: click.Parameter, value: str) -> RateLimit 
         raise click.BadParameter(f"{value!r} is neither N/SECONDS, such as 100/10, nor none.") from None
 
 
-rate_limit_option = click.option(
+rate_limit_option: Final = click.option(
     "--rate-limit",
     callback=_rate_limit,
     metavar="N/SECONDS",

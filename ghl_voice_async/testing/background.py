@@ -51,11 +51,11 @@ class VoiceAIServerProcess:
     """
 
     def __init__(self, **settings: Any) -> None:  # noqa: ANN401  # those of VoiceAIServer
-        self.twin = VoiceAIServer(**settings)
+        self.twin: VoiceAIServer = VoiceAIServer(**settings)
         """A server of the same settings that is not running, to ask for `call_ids` and `call_log`."""
-        self.token = self.twin.token
+        self.token: str = self.twin.token
         """The one token that is not refused."""
-        self.url = ""
+        self.url: str = ""
         """The base URL inside of `with`, to be given to the client as `base_url`."""
         self._settings = settings
         self._process: subprocess.Popen[bytes] | None = None

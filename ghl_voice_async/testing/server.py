@@ -92,7 +92,7 @@ class VoiceAIServer:
         """The one token that is not refused."""
         self.location_id = "ve9EPM428h8vShlRW1KT"
         """A location to use where any will do; the server answers for every location."""
-        self.seen = Seen()
+        self.seen: Seen = Seen()
         """What arrived, and what was answered."""
         self._max_requests = max_requests
         self._interval = interval

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 try:
     from hypothesis import strategies as st
-except ModuleNotFoundError as error:
-    error.add_note("pip install 'ghl-voice-async[testing]' brings it.")
+except ModuleNotFoundError as _error:
+    _error.add_note("pip install 'ghl-voice-async[testing]' brings it.")
     raise
 
 from ghl_voice_async.decoder import decode_call_log
