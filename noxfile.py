@@ -89,10 +89,11 @@ def lint(session: nox.Session) -> None:
 
 @nox.session
 def types(session: nox.Session) -> None:
-    """Check the types: mypy on package and tests, pyright on the package."""
+    """Check the types: mypy on package and tests, pyright on the package and on what its users see of them."""
     session.install("-e", WHEEL, *group("types"), *group("tests"), *group("benchmarks"))
     session.run("mypy")
     session.run("pyright")
+    session.run("pyright", "--verifytypes", "ghl_voice_async", "--ignoreexternal")
 
 
 @nox.session

@@ -6,7 +6,7 @@ import asyncio
 import json
 import random
 import re
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from aiohttp import hdrs, web
 from attrs import define
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 
 __all__ = ["VoiceAIServer"]
+
+AnyFault = TypeVar("AnyFault", bound=Fault)  # mappings are invariant in their keys: those of Status alone fit, too
 
 _VERSIONS = {"2021-04-15", "v3"}
 _ID = re.compile(r"[A-Za-z0-9_-]{1,256}")
@@ -74,7 +76,7 @@ class VoiceAIServer:
         window_start: float = 0.0,
         limit_headers: bool = True,
         retry_after: bool = False,
-        faults: Mapping[Fault, float] | None = None,
+        faults: Mapping[AnyFault, float] | None = None,
         port: int = 0,
     ) -> None:
         if max_requests is not None and max_requests < 1:
@@ -83,7 +85,7 @@ class VoiceAIServer:
             raise ValueError("interval must be above 0, and daily at least 1")
         if window not in {"sliding", "fixed"}:
             raise ValueError(f"window must be 'sliding' or 'fixed', not {window!r}")
-        self._rates = {_fault(fault): rate for fault, rate in (faults or {}).items()}
+        self._rates: dict[Fault, float] = {_fault(fault): rate for fault, rate in (faults or {}).items()}
         if any(not 0 <= rate <= 1 for rate in self._rates.values()) or sum(self._rates.values()) > 1 + 1e-9:
             raise ValueError("rates of faults are from 0 to 1, and not more than 1 together")
         self.seed = seed
