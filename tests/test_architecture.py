@@ -5,11 +5,16 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 import ghl_voice_async
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 PACKAGE = Path(ghl_voice_async.__file__).parent
 
@@ -73,6 +78,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "pytest_plugin": {"testing"},
     "cli": {"", "auth", "models", "testing", "cli"},
 }
+# What everything may import is not here: the standard library and attrs.
 THIRD_PARTY: dict[str, set[str]] = {
     "aiohttp": {"connector", "transport", "testing"},
     "yarl": {"transport"},
@@ -93,15 +99,18 @@ def modules() -> list[tuple[str, Path]]:
     return [(path.relative_to(PACKAGE).parts[0].removesuffix(".py"), path) for path in sorted(PACKAGE.rglob("*.py"))]
 
 
-def imported(path: Path) -> set[str]:
-    names = set()
+def imports(path: Path) -> Iterator[tuple[str, str | None]]:
+    """Find every import of a file, wherever in it: the module, and the name taken from it, if any."""
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
+            yield from ((alias.name, None) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path} imports relatively"
-            names.add(str(node.module))
-    return names
+            yield from ((str(node.module), alias.name) for alias in node.names)
+
+
+def imported(path: Path) -> set[str]:
+    return {module for module, _ in imports(path)}
 
 
 def ours(path: Path) -> set[str]:
@@ -118,6 +127,27 @@ def test_a_module_imports_only_what_its_row_allows(module: str, path: Path) -> N
     assert ours(path) <= MAY_IMPORT[module]
 
 
+@pytest.mark.parametrize("row", MAY_IMPORT)
+def test_a_row_allows_nothing_that_is_not_imported(row: str) -> None:
+    """A permission that nobody uses is an import that nobody would notice."""
+    assert set[str]().union(*(ours(path) for module, path in modules() if module == row)) == MAY_IMPORT[row]
+
+
+@pytest.mark.parametrize(("module", "path"), modules(), ids=lambda value: value if isinstance(value, str) else "")
+def test_a_module_takes_from_another_only_what_that_one_offers(module: str, path: Path) -> None:
+    """So `cli`, which may use the public API, gets at nothing else by way of the package itself."""
+    for source, name in imports(path):
+        if source.split(".")[0] == "ghl_voice_async" and source != "ghl_voice_async.version":
+            assert name in import_module(source).__all__, f"{name} of {source}"
+
+
+@pytest.mark.parametrize("path", [path for _, path in modules() if path.name not in {"__init__.py", "version.py"}])
+def test_a_module_offers_what_is_in_it_and_nothing_of_others(path: Path) -> None:
+    module = import_module(".".join(["ghl_voice_async", *path.relative_to(PACKAGE).with_suffix("").parts]))
+    assert {name for name in module.__all__ if not hasattr(module, name)} == set()
+    assert {name for _, name in imports(path)} & set(module.__all__) == set()
+
+
 def test_the_rows_have_one_direction() -> None:
     order = list(MAY_IMPORT)
     for place, (module, allowed) in enumerate(MAY_IMPORT.items()):
@@ -132,6 +162,17 @@ def test_a_third_party_library_is_imported_where_it_belongs_and_nowhere_else() -
         if name.split(".")[0] in THIRD_PARTY
     }
     assert found - IMPORTED_FOR_TYPES_ALONE == {(module, name) for name, all_ in THIRD_PARTY.items() for module in all_}
+
+
+def test_no_other_library_is_imported() -> None:
+    found = {name.split(".")[0] for _, path in modules() for name in imported(path)}
+    assert found - sys.stdlib_module_names == {*THIRD_PARTY, "attrs", "ghl_voice_async"}
+
+
+def test_only_the_package_itself_imports_by_name() -> None:
+    """Such an import is none that these tests see."""
+    assert {module for module, path in modules() if "importlib" in imported(path)} == {"__init__"}
+    assert all("__import__" not in path.read_text() for _, path in modules())
 
 
 @pytest.mark.parametrize(
