@@ -120,7 +120,3 @@ async def test_the_limiter_in_the_docstring_of_the_protocol_works(server: VoiceA
         client.add_hook(lambda event: kinds.append(type(event)))
         await asyncio.gather(*(client.get_call_log(call_id, server.location_id) for call_id in server.call_ids(5)))
     assert [kind for kind in kinds if kind is not LimitEvent] == [RequestEvent, ResponseEvent] * 5
-
-
-def test_the_changelog_names_the_version_or_what_is_unreleased() -> None:
-    assert re.search(r"^## (Unreleased|\d+\.\d+\.\d+)", (ROOT / "docs" / "changelog.md").read_text(), re.MULTILINE)
