@@ -30,6 +30,7 @@ from ghl_voice_async import __version__
 
 ROOT = Path(__file__).parents[1]
 PARTS = (".gitignore", "LICENSE", "README.md", "docs", "ghl_voice_async", "noxfile.py", "pyproject.toml", "tests")
+MADE = shutil.ignore_patterns("__pycache__", "_build", ".*_cache")
 # What people who work on the project have lying about, none of which is for anybody else.
 LITTER = (
     ".ci/run",
@@ -74,7 +75,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
     tree.mkdir()
     for part in PARTS:
         if (ROOT / part).is_dir():
-            shutil.copytree(ROOT / part, tree / part, ignore=shutil.ignore_patterns("__pycache__", "_build", ".*_cache"))
+            shutil.copytree(ROOT / part, tree / part, ignore=MADE)
         else:
             shutil.copy(ROOT / part, tree)
     files = {path.relative_to(tree).as_posix() for path in tree.rglob("*") if path.is_file()}
@@ -83,7 +84,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
         (tree / name).write_text("litter")
     build(tree, "--outdir", folder / "both")
     build(tree, "--outdir", folder / "of-tree", "--wheel")
-    sdist, wheel = sorted((folder / "both").iterdir(), reverse=True)
+    (sdist,), (wheel,) = (folder / "both").glob("*.tar.gz"), (folder / "both").glob("*.whl")
     (wheel_of_tree,) = (folder / "of-tree").iterdir()
     return Built(files, sdist, wheel, wheel_of_tree)
 
