@@ -30,7 +30,7 @@ def present_pythons() -> list[str]:
 
 
 def group(name: str) -> list[str]:
-    return PROJECT["dependency-groups"][name]
+    return list(nox.project.dependency_groups(PROJECT, name))
 
 
 def floors() -> list[str]:
@@ -89,7 +89,7 @@ def lint(session: nox.Session) -> None:
 
 @nox.session
 def types(session: nox.Session) -> None:
-    """Check the types: mypy on package and tests, pyright on the package and on what its users see of them."""
+    """Check the types: mypy on package, tests and larger examples, pyright on the package and on what its users see."""
     session.install("-e", WHEEL, *group("types"), *group("tests"), *group("benchmarks"))
     session.run("mypy")
     session.run("pyright")
@@ -108,6 +108,15 @@ def demo(session: nox.Session) -> None:
     """Fetch three thousand call logs from a simulator on this machine."""
     session.install(WHEEL)
     session.run("ghl-voice", "demo", *session.posargs)
+
+
+@nox.session
+def web_app(session: nox.Session) -> None:
+    """Show the call logs of a simulator in a browser, until Ctrl+C. `-- --port 8001` takes another port."""
+    session.install(WHEEL, *group("web-app"))
+    session.chdir("docs/examples")
+    # On Ctrl+C nox would otherwise kill the application while it is still closing its streams.
+    session.run("python", "-m", "web_app.simulated", *session.posargs, interrupt_timeout=10)
 
 
 @nox.session

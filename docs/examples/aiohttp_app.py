@@ -1,0 +1,98 @@
+"""The same with aiohttp alone: a call log as JSON, and a bulk as JSON lines while it happens."""
+
+import json
+import os
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from ghl_voice_async import (
+    AttemptTimeoutError,
+    CallLog,
+    ClientClosedError,
+    DeadlineExceededError,
+    GHLVoiceError,
+    InvalidInputError,
+    NotFoundError,
+    RateLimitError,
+    VoiceAIClient,
+)
+
+CLIENT = web.AppKey("CLIENT", VoiceAIClient)
+LOCATION = web.AppKey("LOCATION", str)
+# An error that is not here is HighLevel's or the network's, or about our token: a bad gateway.
+STATUSES = {
+    InvalidInputError: 422,
+    NotFoundError: 404,
+    RateLimitError: 503,
+    ClientClosedError: 503,
+    AttemptTimeoutError: 504,
+    DeadlineExceededError: 504,
+}
+routes = web.RouteTableDef()
+
+
+async def client_of_the_app(app: web.Application) -> AsyncIterator[None]:
+    app[LOCATION] = os.environ["GHL_LOCATION_ID"]
+    async with VoiceAIClient(base_url=os.environ["GHL_BASE_URL"]) as client:
+        app[CLIENT] = client
+        yield
+
+
+async def end_all_bulks(app: web.Application) -> None:
+    await app[CLIENT].aclose()
+
+
+@web.middleware
+async def errors_as_answers(request: web.Request, handler: Handler) -> web.StreamResponse:
+    try:
+        return await handler(request)
+    except GHLVoiceError as error:
+        status = next((STATUSES[kind] for kind in type(error).__mro__ if kind in STATUSES), 502)
+        return web.json_response(told(error), status=status, content_type="application/problem+json")
+
+
+def told(error: Exception) -> dict[str, object]:
+    return {"error": type(error).__name__, "detail": str(error)}
+
+
+def shown(call: CallLog) -> dict[str, object]:
+    """Choose what leaves the application: a whole call log has keys of the customer's in its custom actions."""
+    return {"id": call.id, "duration": call.duration, "summary": call.summary, "transcript": call.transcript}
+
+
+@routes.get("/calls/{call_id}")
+async def one_call(request: web.Request) -> web.Response:
+    client, location_id = request.app[CLIENT], request.app[LOCATION]
+    call = await client.get_call_log(request.match_info["call_id"], location_id, deadline=10.0)
+    return web.json_response(shown(call))
+
+
+@routes.post("/bulk")
+async def many_calls(request: web.Request) -> web.StreamResponse:
+    call_ids = (await request.text()).split()
+    response = web.StreamResponse(headers={"Content-Type": "application/jsonl"})
+    async with aclosing(request.app[CLIENT].fetch_call_logs(call_ids, request.app[LOCATION])) as results:
+        await response.prepare(request)
+        try:
+            async for result in results:
+                what = told(result.error) if result.error else shown(result.unwrap())
+                await response.write(json.dumps({"call_id": result.call_id} | what).encode() + b"\n")
+        except GHLVoiceError as error:  # what ends the bulk; the answer has begun, so it is a line, too
+            await response.write(json.dumps(told(error)).encode() + b"\n")
+    return response
+
+
+def make_app() -> web.Application:
+    app = web.Application(middlewares=[errors_as_answers])
+    app.add_routes(routes)
+    app.cleanup_ctx.append(client_of_the_app)
+    app.on_shutdown.append(end_all_bulks)
+    return app
+
+
+if __name__ == "__main__":
+    # Without `handler_cancellation`, a browser that leaves is noticed at the next result and not at once.
+    web.run_app(make_app(), host="127.0.0.1", handler_cancellation=True)

@@ -1,0 +1,384 @@
+"""The example `web_app`, asked by an HTTP client."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import aiohttp
+import pytest
+from leaks import MARKED_KEY, MARKED_TRANSCRIPT
+from web_app.calls import Calls
+from web_app.pages import clock, conversation, time_line
+from web_app.problems import ANSWERS, problem_of
+from web_app_server import serving, serving_with_simulator
+
+import ghl_voice_async
+from ghl_voice_async import CallLog, GHLVoiceError, decode_call_log
+from ghl_voice_async.testing import BadJSON, Silence, Status, VoiceAIServer, running_in_thread
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator
+
+    from ghl_voice_async import CallLogResult
+
+EXAMPLES = Path(__file__).parents[1] / "docs" / "examples"
+A_LONG_TIME = 20.0
+
+
+@pytest.fixture(scope="module")
+def served() -> Iterator[tuple[str, VoiceAIServer]]:
+    with serving_with_simulator() as url_and_simulator:
+        yield url_and_simulator
+
+
+@pytest.fixture
+def simulator(served: tuple[str, VoiceAIServer]) -> VoiceAIServer:
+    return served[1]
+
+
+@pytest.fixture
+async def http(served: tuple[str, VoiceAIServer]) -> AsyncIterator[aiohttp.ClientSession]:
+    async with aiohttp.ClientSession(served[0]) as session:
+        yield session
+
+
+async def got(http: aiohttp.ClientSession, path: str) -> tuple[int, str, str]:
+    async with http.get(path) as answer:
+        return answer.status, answer.content_type, await answer.text()
+
+
+async def events_of(answer: aiohttp.ClientResponse) -> AsyncGenerator[tuple[str, dict[str, Any]], None]:
+    """Read server-sent events, each a name and parsed JSON."""
+    name = ""
+    async for line in answer.content:
+        field, _, value = line.decode().strip().partition(": ")
+        if field == "event":
+            name = value
+        elif field == "data":
+            yield name, json.loads(value)
+
+
+def bulk(http: aiohttp.ClientSession, call_ids: Iterable[str]) -> Any:
+    return http.post("/api/bulk", json={"call_ids": list(call_ids)})
+
+
+# One call
+
+
+async def test_a_call_log_is_json_in_the_form_of_the_api(http: aiohttp.ClientSession, simulator: VoiceAIServer) -> None:
+    call_id = simulator.add_call_log({"id": "plain", "summary": "They want a boat.", "newKey": 1})
+    status, content_type, body = await got(http, f"/api/calls/{call_id}")
+    assert (status, content_type) == (200, "application/json")
+    assert json.loads(body) == {"id": "plain", "summary": "They want a boat.", "newKey": 1}
+
+
+@pytest.mark.parametrize("path", ["/api/calls/keys", "/calls/keys"])
+async def test_keys_of_the_customers_do_not_leave_the_application(
+    http: aiohttp.ClientSession, simulator: VoiceAIServer, path: str
+) -> None:
+    details = {"url": "https://x.example", "authenticationValue": MARKED_KEY}
+    action = {"actionType": "CUSTOM_ACTION", "actionName": "Look up", "actionParameters": {"apiDetails": details}}
+    simulator.add_call_log({"id": "keys", "executedCallActions": [action]})
+    _, _, body = await got(http, path)
+    assert "Look up" in body
+    assert MARKED_KEY not in body
+
+
+async def test_the_page_of_a_call_has_its_conversation_and_its_actions(http: aiohttp.ClientSession) -> None:
+    status, content_type, page = await got(http, "/calls/6500001fe412c3d768bfeb10")
+    assert (status, content_type) == (200, "text/html")
+    assert "Esme Duval called about a dental check-up" in page
+    assert re.search(r"<b>Caller</b>\s*<span>My name is Esme Duval\.</span>", page)
+    assert re.findall(r'class="at">([^<]*)<', page) == ["0:49", "16:45", "21:00"]
+
+
+async def test_a_call_that_has_nothing_but_an_id_has_a_page(
+    http: aiohttp.ClientSession, simulator: VoiceAIServer
+) -> None:
+    status, _, page = await got(http, f"/calls/{simulator.add_call_log({'id': 'bare'})}")
+    assert status == 200
+    assert "There is no transcript of this call." in page
+
+
+async def test_markup_in_a_call_is_text_on_its_page(http: aiohttp.ClientSession, simulator: VoiceAIServer) -> None:
+    evil = "<script>alert(1)</script>"
+    action = {"actionType": evil, "actionName": evil}
+    everywhere = {"summary": evil, "fromNumber": evil, "extractedData": {evil: [evil]}, "executedCallActions": [action]}
+    simulator.add_call_log({"id": "evil", "transcript": f"bot: {evil}", **everywhere})
+    _, _, page = await got(http, "/calls/evil")
+    assert page.count("&lt;script&gt;alert(1)&lt;/script&gt;") >= 6
+    assert "<script" not in page.lower()
+
+
+async def test_the_form_for_one_call_leads_to_its_page(http: aiohttp.ClientSession) -> None:
+    async with http.get("/calls", params={"call_id": " a/b "}, allow_redirects=False) as answer:
+        assert (answer.status, answer.headers["Location"]) == (303, "/calls/a%2Fb")
+
+
+@pytest.mark.parametrize(
+    ("transcript", "turns"),
+    [
+        ("bot: Hello\nhuman:Hi", [("Agent", "Hello"), ("Caller", "Hi")]),
+        ("bot: Hello\nand welcome", [("Agent", "Hello\nand welcome")]),
+        ("Welcome\nbot: Hello", [("", "Welcome"), ("Agent", "Hello")]),
+        ("", []),
+    ],
+)
+def test_a_transcript_is_a_conversation(transcript: str, turns: list[tuple[str, str]]) -> None:
+    assert [(turn.speaker, turn.text) for turn in conversation(transcript)] == turns
+
+
+def test_actions_are_in_order_of_time_and_those_of_no_known_time_last() -> None:
+    call = decode_call_log(
+        {
+            "id": "x",
+            "createdAt": "2026-04-28T13:00:00Z",
+            "executedCallActions": [
+                {"actionName": "untimed"},
+                {"actionName": "second", "executedAt": "2026-04-28T13:01:00Z"},
+                {"actionName": "first", "triggerReceivedAt": "2026-04-28T13:00:30Z"},
+            ],
+        }
+    )
+    moments = [(moment.action.action_name, moment.seconds) for moment in time_line(call)]
+    assert moments == [("first", 30.0), ("second", 60.0), ("untimed", None)]
+
+
+def test_actions_of_a_call_of_no_known_time_are_in_the_order_of_the_api() -> None:
+    actions = [{"actionName": "a", "executedAt": "2026-04-28T13:01:00Z"}, {"actionName": "b"}]
+    call: CallLog = decode_call_log({"id": "x", "executedCallActions": actions})
+    assert [moment.seconds for moment in time_line(call)] == [None, None]
+
+
+@pytest.mark.parametrize(("seconds", "shown"), [(0, "0:00"), (59.6, "1:00"), (1602, "26:42"), (-5, "-0:05")])
+def test_times_are_minutes_and_seconds(seconds: float, shown: str) -> None:
+    assert clock(seconds) == shown
+
+
+# What goes wrong
+
+
+@pytest.mark.parametrize(
+    ("path", "fault", "status", "said"),
+    [
+        ("no-such-call", None, 404, "There is no such call. Check the id, and that the call is of this location."),
+        ("a/b", None, 422, "call_id must be 1 to 256 of the characters A-Z a-z 0-9 _ -, not 'a/b'"),
+        ("a", Status(401), 502, "HighLevel refused this application's token. You can do nothing about it"),
+        ("a", Status(403), 502, "give its token the scope voice-ai-dashboard.readonly."),
+        ("a", Status(503), 502, "HighLevel failed to answer. Try again in a moment."),
+        ("a", BadJSON(), 502, "What HighLevel answered is not a call log."),
+    ],
+    ids=["404", "a malformed id", "401", "403", "503", "not JSON"],
+)
+@pytest.mark.parametrize("kind", ["api", "page"])
+async def test_an_error_is_said_clearly(
+    http: aiohttp.ClientSession,
+    simulator: VoiceAIServer,
+    kind: str,
+    path: str,
+    fault: Status | BadJSON | None,
+    status: int,
+    said: str,
+) -> None:
+    if fault is not None:
+        simulator.fail(fault, times=5 if fault == Status(503) else 1)
+    if kind == "api":
+        answered, content_type, body = await got(http, f"/api/calls/{path}")
+        problem = json.loads(body)
+        assert (answered, content_type) == (status, "application/problem+json")
+        assert (problem["status"], problem["call_id"]) == (status, path)
+        assert said in problem["detail"]
+    else:
+        answered, content_type, body = await got(http, f"/calls/{path}")
+        text = body.replace("&#39;", "'")
+        assert (answered, content_type) == (status, "text/html")
+        assert all(sentence in text for sentence in said.split(". ")[:1])
+        assert "Back to the start" in text
+
+
+async def test_a_call_that_takes_too_long_is_given_up(voice_ai_server: VoiceAIServer) -> None:
+    voice_ai_server.fail(Silence())
+    with serving(voice_ai_server, deadline=0.2) as url:
+        async with aiohttp.ClientSession(url) as http:
+            status, _, body = await got(http, "/api/calls/a")
+    assert (status, json.loads(body)["detail"]) == (504, "There was no answer in time. Try again in a moment.")
+
+
+async def test_a_limit_says_when_to_come_back(voice_ai_server: VoiceAIServer) -> None:
+    voice_ai_server.fail(Status(429, headers={"Retry-After": "3600"}))
+    with serving(voice_ai_server) as url:
+        async with aiohttp.ClientSession(url) as http, http.get("/api/calls/a") as answer:
+            assert (answer.status, answer.headers["Retry-After"]) == (503, "3600")
+
+
+async def test_a_stopped_simulator_is_said_to_be_out_of_reach_until_it_is_back() -> None:
+    simulator = VoiceAIServer(max_requests=None)
+    await simulator.start()
+    with serving(simulator) as url:
+        async with aiohttp.ClientSession(url) as http:
+            await simulator.aclose()
+            status, _, body = await got(http, "/api/calls/a")
+            assert (status, json.loads(body)["detail"]) == (502, "HighLevel cannot be reached. Try again in a moment.")
+            await simulator.start()
+            status, _, _ = await got(http, f"/api/calls/{simulator.call_ids(1)[0]}")
+            assert status == 200
+    await simulator.aclose()
+
+
+async def test_what_was_asked_wrongly_is_a_problem_too(http: aiohttp.ClientSession) -> None:
+    async with bulk(http, []) as answer:
+        assert (answer.status, answer.content_type) == (422, "application/problem+json")
+        assert "body.call_ids: List should have at least 1 item" in (await answer.json())["detail"]
+    assert (await got(http, "/api/nowhere"))[:2] == (404, "application/problem+json")
+    assert (await got(http, "/nowhere"))[:2] == (404, "text/html")
+
+
+def test_every_error_of_the_library_has_an_answer_of_its_own() -> None:
+    kinds = {getattr(ghl_voice_async, name) for name in ghl_voice_async.__all__}
+    errors = {kind for kind in kinds if isinstance(kind, type) and issubclass(kind, GHLVoiceError)}
+    assert set(ANSWERS) == errors
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        ("InvalidInputError", 422),
+        ("NotFoundError", 404),
+        ("AuthenticationError", 502),
+        ("PermissionDeniedError", 502),
+        ("RateLimitError", 503),
+        ("DailyLimitError", 503),
+        ("AttemptTimeoutError", 504),
+        ("DeadlineExceededError", 504),
+        ("TransportError", 502),
+        ("ServerError", 502),
+        ("DecodeError", 502),
+        ("ClientClosedError", 503),
+    ],
+)
+def test_each_error_has_the_status_of_the_table_in_the_docs(error: str, status: int) -> None:
+    kind = getattr(ghl_voice_async, error)
+    assert ANSWERS[kind][0] == status
+    page = (EXAMPLES.parent / "web-app.md").read_text()
+    assert re.search(rf"^\|.*`{error}`.*\| {status} \|", page, re.MULTILINE)
+
+
+def test_an_error_of_the_applications_own_is_not_shown() -> None:
+    problem = problem_of(KeyError("secret"))
+    assert (problem.status, problem.what) == (500, "This application failed.")
+
+
+# A bulk
+
+
+async def test_a_bulk_is_streamed_with_its_progress_and_results(
+    http: aiohttp.ClientSession, simulator: VoiceAIServer
+) -> None:
+    summary = simulator.add_call_log({"id": "summary", "summary": MARKED_TRANSCRIPT, "duration": 3})
+    async with bulk(http, [*simulator.call_ids(20), summary, "no-such-call"]) as answer:
+        assert answer.content_type == "text/event-stream"
+        events = [event async for event in events_of(answer)]
+    results = {data["call_id"]: data for name, data in events if name == "result"}
+    assert [data["done"] for name, data in events if name == "result"] == [*range(1, 23)]
+    assert results["summary"]["call"] == {"created_at": None, "duration": 3, "summary": MARKED_TRANSCRIPT}
+    assert results["no-such-call"]["problem"]["detail"].startswith("There is no such call.")
+    assert events[-1] == ("end", {"done": 22, "failed": 1, "total": 22})
+
+
+async def test_a_bulk_whose_token_is_refused_ends_with_the_problem(
+    http: aiohttp.ClientSession, simulator: VoiceAIServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(simulator, "token", "another")
+    async with bulk(http, simulator.call_ids(5)) as answer:
+        events = [event async for event in events_of(answer)]
+    name, data = events[-1]
+    assert (name, data["status"], data["total"]) == ("problem", 502, 5)
+    assert data["detail"].startswith("HighLevel refused this application's token.")
+    monkeypatch.undo()
+    assert (await got(http, f"/calls/{simulator.call_ids(1)[0]}"))[0] == 200
+
+
+async def test_when_the_browser_leaves_the_bulk_is_closed_and_nothing_more_is_asked(
+    http: aiohttp.ClientSession, simulator: VoiceAIServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed = threading.Event()
+    fetch = Calls.fetch
+
+    async def watched(self: Calls, call_ids: Iterable[str]) -> AsyncGenerator[CallLogResult, None]:
+        results = fetch(self, call_ids)
+        try:
+            async for result in results:
+                yield result
+        finally:
+            await results.aclose()
+            closed.set()
+
+    monkeypatch.setattr(Calls, "fetch", watched)
+    first, silent, *others = simulator.call_ids(5000)
+    simulator.fail(Silence(), call_id=silent)  # without which a fast machine could be through before the end
+    async with bulk(http, [silent, first, *others]) as answer:
+        async for _ in events_of(answer):
+            break
+        answer.close()
+    assert await asyncio.to_thread(closed.wait, A_LONG_TIME)
+    await got(http, f"/api/calls/{first}")  # what was under way has arrived before this
+    before = simulator.seen.requests
+    assert (await got(http, f"/api/calls/{first}"))[0] == 200
+    assert simulator.seen.requests == before + 1
+
+
+async def test_a_browser_that_leaves_while_nothing_comes_is_noticed(
+    http: aiohttp.ClientSession, simulator: VoiceAIServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cancelled = threading.Event()
+    play = Silence.play
+
+    async def watched(self: Silence, request: Any, answer: Any) -> Any:
+        try:
+            return await play(self, request, answer)
+        finally:
+            cancelled.set()
+
+    monkeypatch.setattr(Silence, "play", watched)
+    simulator.fail(Silence(), call_id="silent")
+    async with bulk(http, ["no-such-call", "silent"]) as answer:
+        async for _ in events_of(answer):
+            break
+        answer.close()
+    assert await asyncio.to_thread(cancelled.wait, A_LONG_TIME)
+
+
+# The command
+
+
+async def test_ctrl_c_ends_the_application_in_good_order_and_an_open_stream_with_a_word() -> None:
+    command = [sys.executable, "-m", "web_app.simulated", "--port", "0"]
+    environment = {**os.environ, "PYTHONPATH": str(EXAMPLES)}
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment) as process:
+        assert process.stderr is not None
+        log = ""
+        for line in process.stderr:
+            log += line
+            if found := re.search(r"running on (http://127\.0\.0\.1:\d+) ", line):
+                break
+        else:
+            pytest.fail(log)
+        async with aiohttp.ClientSession(found[1]) as http, bulk(http, VoiceAIServer().call_ids(500)) as answer:
+            events = events_of(answer)
+            assert (await anext(events))[0] == "result"
+            process.send_signal(signal.SIGINT)
+            *_, (name, data) = [event async for event in events]
+        log += process.stderr.read()
+    assert (name, data["detail"]) == ("problem", "This application is being stopped. Try again in a moment.")
+    assert process.returncode == 0
+    assert "Application shutdown complete." in log
+    assert not re.search("Traceback|ERROR|WARNING", log), log
