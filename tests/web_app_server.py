@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import socket
 import threading
 from contextlib import contextmanager
@@ -22,7 +21,7 @@ START_UP = 30.0
 
 class Server(uvicorn.Server):
     def __init__(self) -> None:
-        super().__init__(uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=5))
+        super().__init__(uvicorn.Config(app, log_config=None, log_level="info", timeout_graceful_shutdown=5))
         self.is_up = threading.Event()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -40,7 +39,6 @@ def serving(simulator: VoiceAIServer, *, deadline: float = 10.0) -> Iterator[str
         patch.setenv("GHL_LOCATION_ID", simulator.location_id)
         patch.setenv("GHL_MAX_REQUESTS", "1000000")
         patch.setenv("GHL_DEADLINE", str(deadline))
-        logging.getLogger("uvicorn").setLevel(logging.INFO)
         server = Server()
         thread = threading.Thread(target=server.run, args=([listener],), name="web_app")
         thread.start()

@@ -8,6 +8,8 @@ byId("bulk").addEventListener("submit", (event) => {
   run(byId("call-ids").value.split(/[\s,;]+/).filter(Boolean));
 });
 byId("stop").addEventListener("click", () => running.abort());
+// A page that is left may be kept for the way back, and its requests with it.
+addEventListener("pagehide", () => running?.abort());
 
 async function run(callIds) {
   running = new AbortController();

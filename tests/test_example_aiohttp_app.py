@@ -1,0 +1,130 @@
+"""The example `aiohttp_app`."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import aiohttp
+import pytest
+from aiohttp import web
+from aiohttp_app import make_app
+
+from ghl_voice_async.testing import Silence, Status, VoiceAIServer
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+A_LONG_TIME = 20.0
+
+
+@asynccontextmanager
+async def serving(server: VoiceAIServer) -> AsyncIterator[tuple[web.AppRunner, aiohttp.ClientSession]]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("ghl_voice_async.retry.random.random", lambda: 0.0)
+        patch.setenv("GHL_BASE_URL", server.url)
+        patch.setenv("GHL_ACCESS_TOKEN", server.token)
+        patch.setenv("GHL_LOCATION_ID", server.location_id)
+        runner = web.AppRunner(make_app(), handler_cancellation=True, access_log=None)
+        await runner.setup()
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        try:
+            async with aiohttp.ClientSession(f"http://127.0.0.1:{runner.addresses[0][1]}") as http:
+                yield runner, http
+        finally:
+            await runner.cleanup()
+
+
+@pytest.fixture
+async def http(server: VoiceAIServer) -> AsyncIterator[aiohttp.ClientSession]:
+    async with serving(server) as (_, session):
+        yield session
+
+
+async def lines_of(answer: aiohttp.ClientResponse) -> list[dict[str, Any]]:
+    return [json.loads(line) async for line in answer.content]
+
+
+async def test_a_call_is_json(http: aiohttp.ClientSession) -> None:
+    async with http.get("/calls/6500001fe412c3d768bfeb10") as answer:
+        assert (await answer.json())["summary"].startswith("Esme Duval called")
+
+
+@pytest.mark.parametrize(
+    ("call_id", "fault", "status", "said"),
+    [
+        ("no-such-call", None, 404, "NotFoundError"),
+        ("a.b", None, 422, "InvalidInputError"),
+        ("a", Status(401), 502, "AuthenticationError"),
+        ("a", Status(503), 502, "ServerError"),
+        ("a", Status(429, headers={"Retry-After": "3600"}), 503, "RateLimitError"),
+    ],
+)
+async def test_an_error_is_an_answer(
+    *, server: VoiceAIServer, http: aiohttp.ClientSession, call_id: str, fault: Status | None, status: int, said: str
+) -> None:
+    if fault is not None:
+        server.fail(fault, times=5)
+    async with http.get(f"/calls/{call_id}") as answer:
+        assert (answer.status, answer.content_type) == (status, "application/problem+json")
+        problem = await answer.json()
+    assert problem["error"] == said
+    assert call_id in problem["detail"]
+
+
+async def test_a_stopped_simulator_is_a_bad_gateway(server: VoiceAIServer, http: aiohttp.ClientSession) -> None:
+    await server.aclose()
+    async with http.get("/calls/a") as answer:
+        assert (answer.status, (await answer.json())["error"]) == (502, "TransportError")
+
+
+async def test_a_bulk_is_a_line_for_each_call(server: VoiceAIServer, http: aiohttp.ClientSession) -> None:
+    call_ids = [*server.call_ids(20), "no-such-call"]
+    async with http.post("/bulk", data="\n".join(call_ids)) as answer:
+        lines = await lines_of(answer)
+    assert {line["call_id"] for line in lines} == {*call_ids}
+    assert [line["call_id"] for line in lines if "error" in line] == ["no-such-call"]
+
+
+async def test_a_bulk_whose_token_is_refused_says_so_at_its_end(
+    server: VoiceAIServer, http: aiohttp.ClientSession
+) -> None:
+    server.token = "another"
+    async with http.post("/bulk", data="a b c") as answer:
+        lines = await lines_of(answer)
+    assert [line["error"] for line in lines] == ["AuthenticationError"]
+
+
+async def test_a_browser_that_leaves_ends_the_bulk(
+    server: VoiceAIServer, http: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cancelled = asyncio.Event()
+    play = Silence.play
+
+    async def watched(self: Silence, request: Any, answer: Any) -> Any:
+        try:
+            return await play(self, request, answer)
+        finally:
+            cancelled.set()
+
+    monkeypatch.setattr(Silence, "play", watched)
+    server.fail(Silence(), call_id="silent")
+    async with http.post("/bulk", data="no-such-call silent") as answer:
+        await answer.content.readline()
+        answer.close()
+    async with asyncio.timeout(A_LONG_TIME):
+        await cancelled.wait()
+    async with http.get(f"/calls/{server.call_ids(1)[0]}") as answer:
+        assert answer.status == 200
+
+
+async def test_an_application_that_stops_ends_its_bulks_with_a_word(server: VoiceAIServer) -> None:
+    server.fail(Silence(), call_id="silent")
+    async with serving(server) as (runner, http), http.post("/bulk", data="no-such-call silent") as answer:
+        await answer.content.readline()
+        async with asyncio.timeout(A_LONG_TIME):
+            await runner.cleanup()
+        assert [line["error"] for line in await lines_of(answer)] == ["ClientClosedError"]
