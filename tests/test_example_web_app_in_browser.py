@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from selenium import webdriver
+from selenium.common.exceptions import WebDriverException
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 from web_app_server import serving, serving_with_simulator
@@ -71,7 +72,9 @@ class Page:
         self.click("#fetch")
 
     def wait_for(self, condition: Callable[[], object]) -> None:
-        WebDriverWait(self._driver, A_LONG_TIME, poll_frequency=0.02).until(lambda _: condition())
+        # While one page takes the place of another, what is asked about either may fail.
+        waiting = WebDriverWait(self._driver, A_LONG_TIME, 0.02, ignored_exceptions=[WebDriverException])
+        waiting.until(lambda _: condition())
 
     def run(self, script: str) -> Any:
         return self._driver.execute_script(f"return {script}")
