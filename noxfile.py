@@ -89,7 +89,7 @@ def lint(session: nox.Session) -> None:
 
 @nox.session
 def types(session: nox.Session) -> None:
-    """Check the types: mypy on package, tests and larger examples, pyright on the package and on what its users see."""
+    """Check the types: mypy on package, tests and examples, pyright on the package and on what its users see of it."""
     session.install("-e", WHEEL, *group("types"), *group("tests"), *group("benchmarks"))
     session.run("mypy")
     session.run("pyright")
@@ -117,6 +117,14 @@ def web_app(session: nox.Session) -> None:
     session.chdir("docs/examples")
     # On Ctrl+C nox would otherwise kill the application while it is still closing its streams.
     session.run("python", "-m", "web_app.simulated", *session.posargs, interrupt_timeout=10)
+
+
+@nox.session
+def worker(session: nox.Session) -> None:
+    """Kill a worker of docs/examples/worker in the middle of its work, and show that nothing is lost."""
+    session.install(WHEEL, *group("worker"))
+    env = {"PYTHONPATH": "docs/examples", "PYTHONSAFEPATH": "1"}
+    session.run("python", "-m", "worker.demo", env=env)
 
 
 @nox.session

@@ -1,0 +1,1 @@
+"""A taskiq worker that fetches the logs of calls that ended."""

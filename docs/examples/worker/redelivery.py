@@ -1,0 +1,95 @@
+"""A Redis stream whose messages outlive the process that took them."""
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Iterable
+from contextlib import suppress
+from functools import partial
+from typing import Any
+
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+from taskiq import AckableMessage, NoResultError, TaskiqMessage, TaskiqMiddleware, TaskiqResult
+from taskiq_redis import RedisStreamBroker
+
+logger = logging.getLogger(__name__)
+
+
+class RedeliveringBroker(RedisStreamBroker):
+    """A message stays in Redis until its result is there. Those of a process that died go to another one.
+
+    Four things are other than in `RedisStreamBroker`. It looks for messages of the dead only after new ones arrived,
+    and here that does not take any. It takes a message that is worked at for longer than `idle_timeout` for one of
+    the dead, and here the living give a sign of life for each that they have. It leaves all messages in the stream for
+    ever, and here those that are done are deleted. And a process that stops leaves what it did not finish to others.
+    """
+
+    _held: set[bytes]
+    _signs_of_life: asyncio.Task[None] | None = None
+    is_stopping = False
+
+    async def startup(self) -> None:
+        self._held = set()
+        await super().startup()
+        if self.is_worker_process:
+            self._signs_of_life = asyncio.create_task(self._give_signs_of_life())
+
+    async def shutdown(self) -> None:
+        self.is_stopping = True
+        if self._signs_of_life is not None:
+            self._signs_of_life.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._signs_of_life
+        await super().shutdown()
+
+    async def listen(self) -> AsyncGenerator[AckableMessage, None]:
+        group, consumer, cursor = self.consumer_group_name, self.consumer_name, b"0-0"
+        streams: Any  # redis types the answers of all its protocols at once
+        async with Redis(connection_pool=self.connection_pool) as redis:
+            while True:
+                cursor, abandoned, *_ = await redis.xautoclaim(
+                    self.queue_name, group, consumer, self.idle_timeout, start_id=cursor, count=10
+                )
+                for message in self._hold(abandoned):
+                    yield message
+                # One at a time: what a process has no room for is another's.
+                streams = await redis.xreadgroup(group, consumer, {self.queue_name: ">"}, count=1, block=self.block)
+                for _, new in streams:
+                    for message in self._hold(new):
+                        yield message
+
+    def _hold(self, messages: Iterable[tuple[bytes, dict[bytes, bytes]]]) -> list[AckableMessage]:
+        """Keep the messages from others, but for those that this process has already."""
+        taken = {id_: fields[b"data"] for id_, fields in messages if id_ not in self._held}
+        self._held.update(taken)
+        return [AckableMessage(data=data, ack=partial(self._acknowledge, id_)) for id_, data in taken.items()]
+
+    async def _acknowledge(self, id_: bytes) -> None:
+        self._held.discard(id_)
+        if self.is_stopping:  # the task was cut off
+            return
+        async with Redis(connection_pool=self.connection_pool) as redis, redis.pipeline() as both:
+            both.xack(self.queue_name, self.consumer_group_name, id_)
+            both.xdel(self.queue_name, id_)
+            await both.execute()
+
+    async def _give_signs_of_life(self) -> None:
+        async with Redis(connection_pool=self.connection_pool) as redis:
+            while True:
+                await asyncio.sleep(self.idle_timeout / 1000 / 3)
+                if not self._held:
+                    continue
+                try:  # claiming what one has already sets its idle time to 0
+                    await redis.xclaim(
+                        self.queue_name, self.consumer_group_name, self.consumer_name, 0, [*self._held], justid=True
+                    )
+                except RedisError as error:
+                    logger.warning("no sign of life for %d messages: %s", len(self._held), error)
+
+
+class NoResultWhenStopping(TaskiqMiddleware):
+    """Keeps what goes wrong because the client is closed from being somebody's result: there will be a better one."""
+
+    def on_error(self, message: TaskiqMessage, result: TaskiqResult[Any], exception: BaseException) -> None:
+        if isinstance(self.broker, RedeliveringBroker) and self.broker.is_stopping:
+            result.error = NoResultError()
