@@ -22,7 +22,7 @@ broker = (
         queue_name="ended-calls",
         consumer_group_name="workers",
         consumer_name=f"{socket.gethostname()}-{os.getpid()}",  # to be known by in XINFO CONSUMERS
-        consumer_id="0",  # with the default, what is sent before a worker ever started is never read
+        consumer_id="0",  # by default, what was sent before the first start of all is never read
         idle_timeout=round(settings.redeliver_after * 1000),
         xread_block=min(2000, round(settings.redeliver_after * 250)),
     )

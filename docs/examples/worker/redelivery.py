@@ -92,4 +92,5 @@ class NoResultWhenStopping(TaskiqMiddleware):
 
     def on_error(self, message: TaskiqMessage, result: TaskiqResult[Any], exception: BaseException) -> None:
         if isinstance(self.broker, RedeliveringBroker) and self.broker.is_stopping:
+            logger.info("task %s is left to another process, since this one stops", message.task_id)
             result.error = NoResultError()

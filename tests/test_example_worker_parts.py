@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from worker import demo
+from worker.redis_server import MISSING
+from worker.results import error_from_json, error_to_json
+from worker.settings import Settings
+
+from ghl_voice_async import (
+    AttemptTimeoutError,
+    DailyLimitError,
+    DecodeError,
+    GHLVoiceError,
+    InvalidInputError,
+    NotFoundError,
+    RateLimitError,
+    TransportError,
+)
+
+
+@pytest.mark.parametrize(
+    ("processes", "requests", "daily"),
+    [(1, 100, 200_000), (2, 50, 100_000), (3, 33, 66_666), (7, 14, 28_571), (100, 1, 2_000)],
+)
+def test_each_process_has_its_part_of_the_limit_rounded_down(processes: int, requests: int, daily: int) -> None:
+    rate_limit = Settings(processes=processes).rate_limit
+    assert (rate_limit.max_requests, rate_limit.interval, rate_limit.daily) == (requests, 10.0, daily)
+
+
+@pytest.mark.parametrize("processes", [0, -1, 101])
+def test_a_number_of_processes_that_leaves_nothing_to_each_is_refused(processes: int) -> None:
+    with pytest.raises(ValueError, match=f"GHL_PROCESSES must be from 1 to 100, not {processes}"):
+        _ = Settings(processes=processes).rate_limit
+
+
+def test_the_settings_are_those_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"REDIS_URL": "redis://elsewhere", "GHL_PROCESSES": "4", "REDELIVER_AFTER": "2.5"}.items():
+        monkeypatch.setenv(name, value)
+    assert Settings.from_environment() == Settings(redis_url="redis://elsewhere", processes=4, redeliver_after=2.5)
+
+
+CALL: dict[str, Any] = {"call_id": "c1", "location_id": "L", "attempts": 2}
+HEADERS = {"retry-after": "7"}
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        NotFoundError("Call log not found", status=404, body="{}", headers=HEADERS, **CALL),
+        RateLimitError("Too Many Requests", status=429, headers=HEADERS, retry_after=7.0, **CALL),
+        DailyLimitError("nothing is left", status=429),
+        TransportError("refused", retryable=False, was_kept=True, **CALL),
+        AttemptTimeoutError("30 s", **CALL),
+        DecodeError(["$.id: expected string, got number", "$.duration: expected number, got string"], **CALL),
+        InvalidInputError("no such id"),
+        GHLVoiceError(),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_an_error_survives_json_with_all_that_it_has(error: GHLVoiceError) -> None:
+    error.add_note("Not tried again.")
+    survivor = error_from_json(error_to_json(error))
+    assert type(survivor) is type(error)
+    assert (vars(survivor), survivor.args, str(survivor)) == (vars(error), error.args, str(error))
+
+
+def test_the_headers_of_an_error_are_found_in_any_case_after_json() -> None:
+    survivor = error_from_json(error_to_json(NotFoundError(status=404, headers=HEADERS)))
+    assert isinstance(survivor, NotFoundError)
+    assert survivor.headers["Retry-After"] == "7"
+
+
+def test_json_that_names_another_class_makes_no_error_of_it() -> None:
+    with pytest.raises(ValueError, match="not an error of ghl_voice_async: 'Any'"):
+        error_from_json('{"class": "Any", "args": [], "attributes": {}}')
+
+
+def test_without_redis_the_demo_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(SystemExit) as ended:
+        demo.main()
+    assert ended.value.code == MISSING
+    assert "apt-get install redis-server" in MISSING
