@@ -80,6 +80,13 @@ class Worker:
     def log(self) -> str:
         return self.log_file.read_text()
 
+    def wait_until_ready(self, processes: int) -> None:
+        end = time.monotonic() + PATIENCE
+        while self.log.count("Listening started.") < processes:
+            assert self.process.poll() is None, self.log
+            assert time.monotonic() < end, self.log
+            time.sleep(0.02)
+
     def stored(self, location_id: str) -> dict[str, str]:
         return dict(self._rows("SELECT call_id, body FROM call_logs WHERE location_id = ?", location_id))
 
@@ -116,13 +123,15 @@ def running_worker(variables: dict[str, str], folder: Path, *, processes: int) -
     command += ["--workers", str(processes), "--wait-tasks-timeout", "0.5"]
     log_file = folder / "worker.log"
     with (
-        log_file.open("ab") as log,
+        log_file.open("wb") as log,
         subprocess.Popen(
             command, stdout=log, stderr=subprocess.STDOUT, env=variables, cwd=folder, start_new_session=True
         ) as process,
     ):
+        worker = Worker(process, log_file, Path(variables["CALLS_DATABASE"]))
         try:
-            yield Worker(process, log_file, Path(variables["CALLS_DATABASE"]))
+            worker.wait_until_ready(processes)
+            yield worker
         finally:
             with suppress(ProcessLookupError):  # it has stopped
                 os.killpg(process.pid, signal.SIGKILL)
@@ -309,10 +318,10 @@ async def test_a_worker_that_is_told_to_stop_leaves_what_it_cannot_finish_to_the
     variables = environment(f"{redis_url}/1", simulator, tmp_path) | {"PYTHONWARNINGS": "default::ResourceWarning"}
     with enqueueing(call_ids, "stopped", variables) as enqueue:
         with running_worker(variables, tmp_path, processes=1) as worker:
-            await until(lambda: "Listening started." in worker.log)
             await until(lambda: set(worker.stored("stopped")) == set(answered))
             worker.process.terminate()
             assert await asyncio.to_thread(worker.process.wait, PATIENCE) == 0
+            assert "is left to another process, since this one stops" in worker.log
             for word in ("WARNING", "ERROR", "Warning", "Traceback"):
                 assert word not in worker.log
         with running_worker(variables, tmp_path, processes=1):
