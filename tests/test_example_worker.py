@@ -329,6 +329,27 @@ async def test_a_worker_that_is_told_to_stop_leaves_what_it_cannot_finish_to_the
     assert printed == "BatchSummary(stored_before=4, fetched=1, failed=[])\n"
 
 
+async def test_reading_ends_when_it_is_cancelled_even_where_redis_loses_that(
+    tasks: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    is_reading = asyncio.Event()
+
+    async def read_and_lose_the_cancellation(*_: Any, **__: Any) -> list[Any]:
+        if is_reading.is_set():
+            await asyncio.Event().wait()
+        is_reading.set()
+        with suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+        return []
+
+    monkeypatch.setattr("redis.asyncio.Redis.xreadgroup", read_and_lose_the_cancellation)
+    reading = asyncio.create_task(anext(tasks.broker.listen(), "the end"))
+    await is_reading.wait()
+    reading.cancel()
+    async with asyncio.timeout(PATIENCE):
+        assert await reading == "the end"
+
+
 @contextmanager
 def enqueueing(call_ids: list[str], location_id: str, variables: dict[str, str]) -> Iterator[subprocess.Popen[str]]:
     """Run the program that sends calls, which waits for what becomes of them."""

@@ -46,7 +46,7 @@ class RedeliveringBroker(RedisStreamBroker):
         group, consumer, cursor = self.consumer_group_name, self.consumer_name, b"0-0"
         streams: Any  # redis types the answers of all its protocols at once
         async with Redis(connection_pool=self.connection_pool) as redis:
-            while True:
+            while not _is_cancelled():
                 cursor, abandoned, *_ = await redis.xautoclaim(
                     self.queue_name, group, consumer, self.idle_timeout, start_id=cursor, count=10
                 )
@@ -75,7 +75,7 @@ class RedeliveringBroker(RedisStreamBroker):
 
     async def _give_signs_of_life(self) -> None:
         async with Redis(connection_pool=self.connection_pool) as redis:
-            while True:
+            while not self.is_stopping:
                 await asyncio.sleep(self.idle_timeout / 1000 / 3)
                 if not self._held:
                     continue
@@ -85,6 +85,12 @@ class RedeliveringBroker(RedisStreamBroker):
                     )
                 except RedisError as error:
                     logger.warning("no sign of life for %d messages: %s", len(self._held), error)
+
+
+def _is_cancelled() -> bool:
+    """Tell whether this task is to end: in Python 3.11, `asyncio.wait_for` within redis may lose the CancelledError."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 class NoResultWhenStopping(TaskiqMiddleware):
