@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,6 +20,8 @@ from ghl_voice_async import (
     RateLimitError,
     TransportError,
 )
+
+DOCS = Path(__file__).parents[1] / "docs"
 
 
 @pytest.mark.parametrize(
@@ -39,6 +43,14 @@ def test_the_settings_are_those_of_the_environment(monkeypatch: pytest.MonkeyPat
     for name, value in {"REDIS_URL": "redis://elsewhere", "GHL_PROCESSES": "4", "REDELIVER_AFTER": "2.5"}.items():
         monkeypatch.setenv(name, value)
     assert Settings.from_environment() == Settings(redis_url="redis://elsewhere", processes=4, redeliver_after=2.5)
+
+
+def test_the_page_has_every_setting_and_the_command_to_try_it() -> None:
+    page = (DOCS / "worker.md").read_text()
+    settings = re.findall(r'get\("(\w+)"', (DOCS / "examples" / "worker" / "settings.py").read_text())
+    assert len(settings) == 6
+    assert [name for name in settings if f"| `{name}` |" not in page] == []
+    assert "\n    python3 -m venv .venv && .venv/bin/pip install -q nox && .venv/bin/nox -s worker\n" in page
 
 
 CALL: dict[str, Any] = {"call_id": "c1", "location_id": "L", "attempts": 2}
