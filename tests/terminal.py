@@ -69,7 +69,7 @@ class Terminal:
     def _export(self, assignments: list[str]) -> None:
         for assignment in assignments:
             name, _, value = assignment.partition("=")
-            assert re.fullmatch("GHL_[A-Z_]+", name), assignment
+            assert re.fullmatch("(GHL|REDIS)_[A-Z_]+", name), assignment
             self.environment.setenv(name, self.server.url if name == "GHL_BASE_URL" else value)
 
     def _simulate(self, options: list[str], said: str) -> None:

@@ -18,7 +18,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import pytest_asyncio
 from attrs import define
+from blocks import ROOT, blocks_of
 from redis import Redis
+from terminal import commands_of
 from worker.redis_server import MISSING, running_redis_server
 
 from ghl_voice_async import AuthenticationError, NotFoundError, TransportError, VoiceAIClient, decode_call_log
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")  # of the broker that sends
 
-EXAMPLES = Path(__file__).parents[1] / "docs" / "examples"
+EXAMPLES = ROOT / "docs" / "examples"
 PATIENCE = 60.0
 REDELIVER_AFTER = 1.5
 
@@ -196,6 +198,22 @@ async def test_a_batch_is_stored_and_its_summary_names_what_failed(
     assert failed["a/b"][0] == "InvalidInputError"
     assert set(worker.stored("batch")) == set(call_ids)
     assert worker.failures("batch") == {"of-no-call": "NotFoundError", "a/b": "InvalidInputError"}
+
+
+async def test_the_commands_of_the_page_send_calls_and_print_what_is_said(
+    worker: Worker, simulator: Simulator, redis_url: str, tmp_path: Path
+) -> None:
+    call_ids = simulator.server.call_ids(40)
+    (tmp_path / "ids.txt").write_text("\n".join(call_ids))
+    (block,) = [block for block in blocks_of("docs/worker.md") if "-m worker.enqueue" in block.text]
+    for command, said in commands_of(block.text):
+        typed = command.replace("python", sys.executable, 1)
+        variables = environment(redis_url, simulator, tmp_path)
+        printed = await asyncio.to_thread(
+            subprocess.check_output, typed, shell=True, cwd=tmp_path, env=variables, text=True, timeout=PATIENCE
+        )
+        assert printed == said
+    assert set(worker.stored(simulator.server.location_id)) == set(call_ids)
 
 
 async def test_what_goes_through_redis_is_no_call_log(

@@ -25,7 +25,8 @@ async def main(arguments: list[str]) -> None:
         sent = await send(arguments)
         for task in sent:
             result = await task.wait_result()
-            print(result.return_value if result.error is None else f"{type(result.error).__name__}: {result.error}")
+            outcome = result.return_value or "stored"
+            print(outcome if result.error is None else f"{type(result.error).__name__}: {result.error}")
     finally:
         await broker.shutdown()
 
