@@ -4,8 +4,10 @@ import asyncio
 
 import pytest
 
-from ghl_voice_async import NotFoundError, VoiceAIClient
+from ghl_voice_async import NotFoundError, RetryPolicy, VoiceAIClient
 from ghl_voice_async.testing import Status, VoiceAIServer
+
+QUICK = RetryPolicy(backoff_base=0.001)
 
 
 async def unhappy(client: VoiceAIClient, call_id: str, location_id: str) -> bool:
@@ -15,7 +17,7 @@ async def unhappy(client: VoiceAIClient, call_id: str, location_id: str) -> bool
 
 def run(server: VoiceAIServer, call_id: str) -> bool:
     async def ask() -> bool:
-        async with VoiceAIClient(server.token, base_url=server.url) as client:
+        async with VoiceAIClient(server.token, base_url=server.url, retry=QUICK) as client:
             return await unhappy(client, call_id, server.location_id)
 
     return asyncio.run(ask())
