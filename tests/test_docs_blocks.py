@@ -22,6 +22,7 @@ import pytest
 import trustme
 from blocks import BLOCKS, DOCUMENTS, INDENTED, ROOT, Block, output_of
 from relays import Relay
+from surroundings import ask
 from terminal import Terminal
 
 import ghl_voice_async as ghl
@@ -88,10 +89,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[VoiceAIServer]:
     assert defaults is not None
     with running_in_thread(VoiceAIServer(max_requests=None)) as running:
         monkeypatch.setitem(defaults, "base_url", running.url)
-        monkeypatch.setenv("GHL_BASE_URL", running.url)
-        monkeypatch.setenv("GHL_ACCESS_TOKEN", running.token)
-        monkeypatch.setenv("GHL_LOCATION_ID", running.location_id)
-        monkeypatch.setattr("ghl_voice_async.retry.random.random", lambda: 0.0)
+        ask(running, monkeypatch)
         yield running
 
 

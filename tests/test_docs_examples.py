@@ -16,6 +16,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 from blocks import ROOT
+from surroundings import ask
 
 from ghl_voice_async import VoiceAIClient
 from ghl_voice_async.cli.app import run
@@ -34,9 +35,7 @@ TESTS = ["test_summaries", "test_with_aioresponses"]
 @pytest.fixture
 def environment(voice_ai_server: VoiceAIServer, monkeypatch: pytest.MonkeyPatch) -> VoiceAIServer:
     """Be in the terminal that the tutorial asks for; failures are tried again without a wait."""
-    monkeypatch.setenv("GHL_BASE_URL", voice_ai_server.url)
-    monkeypatch.setenv("GHL_ACCESS_TOKEN", voice_ai_server.token)
-    monkeypatch.setattr("ghl_voice_async.retry.random.random", lambda: 0.0)
+    ask(voice_ai_server, monkeypatch)
     return voice_ai_server
 
 

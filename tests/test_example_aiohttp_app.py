@@ -11,6 +11,8 @@ import aiohttp
 import pytest
 from aiohttp import web
 from aiohttp_app import make_app
+from silences import WatchedSilence
+from surroundings import ask
 
 from ghl_voice_async.testing import Silence, Status, VoiceAIServer
 
@@ -23,10 +25,7 @@ A_LONG_TIME = 20.0
 @asynccontextmanager
 async def serving(server: VoiceAIServer) -> AsyncIterator[tuple[web.AppRunner, aiohttp.ClientSession]]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("ghl_voice_async.retry.random.random", lambda: 0.0)
-        patch.setenv("GHL_BASE_URL", server.url)
-        patch.setenv("GHL_ACCESS_TOKEN", server.token)
-        patch.setenv("GHL_LOCATION_ID", server.location_id)
+        ask(server, patch)
         runner = web.AppRunner(make_app(), handler_cancellation=True, access_log=None)
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", 0)
@@ -98,25 +97,13 @@ async def test_a_bulk_whose_token_is_refused_says_so_at_its_end(
     assert [line["error"] for line in lines] == ["AuthenticationError"]
 
 
-async def test_a_browser_that_leaves_ends_the_bulk(
-    server: VoiceAIServer, http: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    cancelled = asyncio.Event()
-    play = Silence.play
-
-    async def watched(self: Silence, request: Any, answer: Any) -> Any:
-        try:
-            return await play(self, request, answer)
-        finally:
-            cancelled.set()
-
-    monkeypatch.setattr(Silence, "play", watched)
-    server.fail(Silence(), call_id="silent")
+async def test_a_browser_that_leaves_ends_the_bulk(server: VoiceAIServer, http: aiohttp.ClientSession) -> None:
+    silence = WatchedSilence()
+    server.fail(silence, call_id="silent")
     async with http.post("/bulk", data="no-such-call silent") as answer:
         await answer.content.readline()
         answer.close()
-    async with asyncio.timeout(A_LONG_TIME):
-        await cancelled.wait()
+    assert await asyncio.to_thread(silence.ended.wait, A_LONG_TIME)
     async with http.get(f"/calls/{server.call_ids(1)[0]}") as answer:
         assert answer.status == 200
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import aiohttp
 import pytest
 from leaks import MARKED_KEY, MARKED_TRANSCRIPT
+from silences import WatchedSilence
 from web_app.calls import Calls
 from web_app.pages import clock, conversation, time_line
 from web_app.problems import ANSWERS, problem_of
@@ -338,24 +339,15 @@ async def test_when_the_browser_leaves_the_bulk_is_closed_and_nothing_more_is_as
 
 
 async def test_a_browser_that_leaves_while_nothing_comes_is_noticed(
-    http: aiohttp.ClientSession, simulator: VoiceAIServer, monkeypatch: pytest.MonkeyPatch
+    http: aiohttp.ClientSession, simulator: VoiceAIServer
 ) -> None:
-    cancelled = threading.Event()
-    play = Silence.play
-
-    async def watched(self: Silence, request: Any, answer: Any) -> Any:
-        try:
-            return await play(self, request, answer)
-        finally:
-            cancelled.set()
-
-    monkeypatch.setattr(Silence, "play", watched)
-    simulator.fail(Silence(), call_id="silent")
+    silence = WatchedSilence()
+    simulator.fail(silence, call_id="silent")
     async with bulk(http, ["no-such-call", "silent"]) as answer:
         async for _ in events_of(answer):
             break
         answer.close()
-    assert await asyncio.to_thread(cancelled.wait, A_LONG_TIME)
+    assert await asyncio.to_thread(silence.ended.wait, A_LONG_TIME)
 
 
 # The command

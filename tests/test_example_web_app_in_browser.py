@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +10,8 @@ from selenium import webdriver
 from selenium.common.exceptions import WebDriverException
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
+from silences import WatchedSilence
+from surroundings import need
 from web_app_server import serving, serving_with_simulator
 
 from ghl_voice_async.testing import Silence, Status, VoiceAIServer, running_in_thread
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 A_LONG_TIME = 20.0
 QUIET = (
     "--headless",
@@ -90,15 +89,9 @@ class Page:
 
 @contextmanager
 def chromium(profile: Path) -> Iterator[webdriver.Chrome]:
-    program = next(filter(None, map(shutil.which, BROWSERS)), None)
-    driver = shutil.which("chromedriver")
-    if program is None or driver is None:
-        reason = "there is no Chromium with its chromedriver"
-        if os.environ.get("EXAMPLES_MUST_RUN"):
-            pytest.fail(reason)
-        pytest.skip(reason)
+    driver = need("chromedriver")
     options = webdriver.ChromeOptions()
-    options.binary_location = program
+    options.binary_location = need("chromium", "chromium-browser", "google-chrome")
     for option in (*QUIET, f"--user-data-dir={profile}"):
         options.add_argument(option)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
@@ -181,24 +174,13 @@ def test_a_bulk_can_be_stopped_and_begun_again(page: Page, simulator: VoiceAISer
     assert page.text(".counts") == "4 of 4, 1 failed"
 
 
-def test_a_page_that_is_left_in_mid_stream_ends_its_bulk(
-    page: Page, simulator: VoiceAIServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    ended = []
-    play = Silence.play
-
-    async def watched(self: Silence, request: Any, answer: Any) -> Any:
-        try:
-            return await play(self, request, answer)
-        finally:
-            ended.append(self)
-
-    monkeypatch.setattr(Silence, "play", watched)
-    simulator.fail(Silence(), call_id="silent")
+def test_a_page_that_is_left_in_mid_stream_ends_its_bulk(page: Page, simulator: VoiceAIServer) -> None:
+    silence = WatchedSilence()
+    simulator.fail(silence, call_id="silent")
     page.fetch("silent", "no-such-call")
     page.wait_for(lambda: page.text("#done") == "1")
     page.open("/calls/no-such-call")
-    page.wait_for(lambda: ended)
+    assert silence.ended.wait(A_LONG_TIME)
     assert page.text("h1") == "There is no such call."
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shutil
 import signal
 import sqlite3
 import subprocess
@@ -20,8 +19,9 @@ import pytest_asyncio
 from attrs import define
 from blocks import ROOT, blocks_of
 from redis import Redis
+from surroundings import need
 from terminal import commands_of
-from worker.redis_server import MISSING, running_redis_server
+from worker.redis_server import running_redis_server
 
 from ghl_voice_async import AuthenticationError, NotFoundError, TransportError, VoiceAIClient, decode_call_log
 from ghl_voice_async.testing import Latency, Silence, VoiceAIServer, running_in_thread
@@ -41,8 +41,7 @@ REDELIVER_AFTER = 1.5
 
 @pytest.fixture(scope="module")
 def redis_url() -> Iterator[str]:
-    if shutil.which("redis-server") is None and os.environ.get("EXAMPLES_MUST_RUN") != "1":
-        pytest.skip(MISSING)
+    need("redis-server")
     with running_redis_server() as url:
         yield url
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import uvicorn
+from surroundings import ask
 from web_app.app import app
 
 from ghl_voice_async.testing import VoiceAIServer, running_in_thread
@@ -33,10 +34,7 @@ class Server(uvicorn.Server):
 def serving(simulator: VoiceAIServer, *, deadline: float = 10.0) -> Iterator[str]:
     """Run the application against a simulator, and give its URL. Failures are tried again without a wait."""
     with pytest.MonkeyPatch.context() as patch, socket.create_server(("127.0.0.1", 0)) as listener:
-        patch.setattr("ghl_voice_async.retry.random.random", lambda: 0.0)
-        patch.setenv("GHL_BASE_URL", simulator.url)
-        patch.setenv("GHL_ACCESS_TOKEN", simulator.token)
-        patch.setenv("GHL_LOCATION_ID", simulator.location_id)
+        ask(simulator, patch)
         patch.setenv("GHL_MAX_REQUESTS", "1000000")
         patch.setenv("GHL_DEADLINE", str(deadline))
         server = Server()
