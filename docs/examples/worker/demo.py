@@ -26,8 +26,9 @@ from worker.storage import Storage
 
 LOCATIONS = ("dentist", "garage", "florist", "plumber")
 BATCH = 40
+WORKERS = 2
 PATIENCE = 120.0
-COMMAND = [sys.executable, "-m", "taskiq", "worker", "worker.broker:broker", "worker.tasks", "--workers", "2"]
+COMMAND = [sys.executable, "-m", "taskiq", "worker", "worker.broker:broker", "worker.tasks", "--workers", str(WORKERS)]
 
 started_at = time.monotonic()
 
@@ -45,7 +46,7 @@ def main() -> None:
             "REDIS_URL": redis_url,
             "GHL_BASE_URL": server.url,
             "GHL_ACCESS_TOKEN": server.token,
-            "GHL_PROCESSES": "2",
+            "GHL_PROCESSES": str(WORKERS),
             "CALLS_DATABASE": str(Path(folder, "calls.db")),
             "REDELIVER_AFTER": "3",
         }
@@ -68,6 +69,9 @@ async def show(server: VoiceAIServer, storage: Storage) -> None:
     from worker.tasks import fetch_batch, fetch_call  # noqa: PLC0415  # likewise
 
     await broker.startup()
+    async with Redis.from_url(settings.redis_url) as redis:
+        while (await redis.info("clients"))["blocked_clients"] < WORKERS:  # noqa: ASYNC110  # or one might take it all
+            await asyncio.sleep(0.02)
     wanted = {name: server.call_ids(2 * BATCH + 1, name) for name in LOCATIONS}
     asked = sum(len(call_ids) for call_ids in wanted.values())
     say(f"{2 * len(LOCATIONS)} batches of {BATCH} calls are sent, and some events, one of them for no call")
