@@ -34,6 +34,7 @@ from ghl_voice_async.structure_hooks import (
     HookFor,
     Mismatch,
     StructureHook,
+    Tagged,
     json_key,
     list_hook,
     model_hook,
@@ -48,6 +49,7 @@ __all__ = ["decode_call_log", "encode_call_log"]
 
 UnstructureHook = Callable[[Any], Any]
 
+_BYTES_LIKE = (bytes, bytearray, memoryview)  # made once: to write them as a union makes one for each call
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 _PARAMETERS: dict[str, type] = {
@@ -104,7 +106,7 @@ def _decode(body: Any) -> tuple[CallLog | None, tuple[str, ...]]:  # noqa: ANN40
 def _parse(body: Any) -> Any:  # noqa: ANN401  # JSON
     if isinstance(body, str):
         return orjson.loads(body.removeprefix("\ufeff"))
-    if isinstance(body, bytes | bytearray | memoryview):
+    if isinstance(body, _BYTES_LIKE):
         return orjson.loads(bytes(body).removeprefix(_BYTE_ORDER_MARK))
     return body
 
@@ -118,18 +120,9 @@ def _action_type(value: object, _: object) -> ActionType | str:
 
 def _action_hook(hook_for: HookFor) -> StructureHook:
     """Choose the hook of the parameters by the type of the action, since they do not say what they are."""
-    structure_with = model_hook(ExecutedCallAction, hook_for, varying="action_parameters")
-    parameter_hooks = {action_type: hook_for(parameters) for action_type, parameters in _PARAMETERS.items()}
-    unknown = hook_for(UnknownActionParameters)
-
-    def structure_action(value: Any, _: object) -> ExecutedCallAction:  # noqa: ANN401  # JSON
-        try:
-            parameter_hook = parameter_hooks[value["actionType"]]
-        except (KeyError, TypeError):
-            parameter_hook = unknown
-        return structure_with(value, parameter_hook)
-
-    return structure_action
+    hooks = {action_type: hook_for(parameters) for action_type, parameters in _PARAMETERS.items()}
+    parameters = Tagged("action_parameters", "actionType", hooks, otherwise=hook_for(UnknownActionParameters))
+    return model_hook(ExecutedCallAction, hook_for, tagged=parameters)
 
 
 def _encode_instant(value: datetime) -> str:

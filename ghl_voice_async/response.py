@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 from urllib.parse import quote
 
 import orjson
+from multidict import istr
 
 from ghl_voice_async.errors import (
     AuthenticationError,
@@ -44,6 +45,12 @@ _KEPT_TEXT = 2048
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _SECONDS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
 _LONGEST_INTERVAL = 24 * 3600 * 1000
+# Names that multidict need not put into lower case at each look-up.
+_MAX = istr("X-RateLimit-Max")
+_INTERVAL = istr("X-RateLimit-Interval-Milliseconds")
+_REMAINING = istr("X-RateLimit-Remaining")
+_DAILY_LIMIT = istr("X-RateLimit-Limit-Daily")
+_DAILY_REMAINING = istr("X-RateLimit-Daily-Remaining")
 # The letters of other scripts that are digits, too, are none in a header.
 _DIGITS = re.compile(r"[ \t]*([0-9]{1,9})[ \t]*")
 
@@ -160,16 +167,7 @@ def window_headers(headers: Mapping[str, str]) -> WindowHeaders | None:
     They make none with a limit or an interval of zero, an interval of more than a day, and more requests
     remaining than there are.
     """
-    try:
-        max_requests, interval = _window(
-            headers.get("X-RateLimit-Max"), headers.get("X-RateLimit-Interval-Milliseconds")
-        )
-        remaining = _count(headers.get("X-RateLimit-Remaining"))
-    except ValueError:
-        return None
-    if max_requests is not None and remaining is not None and remaining > max_requests:
-        return None
-    return WindowHeaders(max_requests, interval, remaining)
+    return _window(headers.get(_MAX), headers.get(_INTERVAL), headers.get(_REMAINING))
 
 
 def daily_headers(headers: Mapping[str, str]) -> DailyHeaders | None:
@@ -178,8 +176,8 @@ def daily_headers(headers: Mapping[str, str]) -> DailyHeaders | None:
     They make none without the first, and with more requests remaining than there are in a day.
     """
     try:
-        limit = _limit(headers.get("X-RateLimit-Limit-Daily"))
-        remaining = _count(headers.get("X-RateLimit-Daily-Remaining"))
+        limit = _limit(headers.get(_DAILY_LIMIT))
+        remaining = _count(headers.get(_DAILY_REMAINING))
     except ValueError:
         return None
     if remaining is None or (limit is not None and remaining > limit):
@@ -195,19 +193,31 @@ def _limit(value: str | None) -> int | None:
     return limit
 
 
-@lru_cache
-def _window(max_requests: str | None, milliseconds: str | None) -> tuple[int | None, float | None]:
+@lru_cache(maxsize=1024)  # a window of 100 requests has 100 answers: 8,000 instructions a call, of 770,000
+def _window(max_requests: str | None, milliseconds: str | None, remaining: str | None) -> WindowHeaders | None:
+    try:
+        said = WindowHeaders(_limit(max_requests), _interval(milliseconds), _count(remaining))
+    except ValueError:
+        return None
+    if said.max_requests is not None and said.remaining is not None and said.remaining > said.max_requests:
+        return None
+    return said
+
+
+def _interval(milliseconds: str | None) -> float | None:
     length = _limit(milliseconds)
     if length is None:
-        return _limit(max_requests), None
+        return None
     if length > _LONGEST_INTERVAL:
         raise ValueError(milliseconds)
-    return _limit(max_requests), length / 1000
+    return length / 1000
 
 
 def _count(value: str | None) -> int | None:
     if value is None:
         return None
+    if len(value) < 10 and value.isdigit() and value.isascii():
+        return int(value)
     digits = _DIGITS.fullmatch(value)
     if digits is None:
         raise ValueError(value)

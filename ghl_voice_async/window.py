@@ -154,7 +154,7 @@ class Window:
     def limit(self, now: float) -> int:
         """Return how many slots there are in the server's interval: what others leave, and what we were given."""
         room = self.budget.room(now, self.interval)
-        return min(self._max_requests, room) if self._ended_at_server is None else room
+        return room if room < self._max_requests or self._ended_at_server is not None else self._max_requests
 
     def in_use(self, now: float) -> int:
         """Count the slots that are not free, in the server's interval."""
