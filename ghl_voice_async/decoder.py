@@ -49,7 +49,6 @@ __all__ = ["decode_call_log", "encode_call_log"]
 
 UnstructureHook = Callable[[Any], Any]
 
-_BYTES_LIKE = (bytes, bytearray, memoryview)  # made once: to write them as a union makes one for each call
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 _PARAMETERS: dict[str, type] = {
@@ -104,9 +103,11 @@ def _decode(body: Any) -> tuple[CallLog | None, tuple[str, ...]]:  # noqa: ANN40
 
 
 def _parse(body: Any) -> Any:  # noqa: ANN401  # JSON
+    if isinstance(body, bytes):
+        return orjson.loads(body.removeprefix(_BYTE_ORDER_MARK))
     if isinstance(body, str):
         return orjson.loads(body.removeprefix("\ufeff"))
-    if isinstance(body, _BYTES_LIKE):
+    if isinstance(body, bytearray | memoryview):
         return orjson.loads(bytes(body).removeprefix(_BYTE_ORDER_MARK))
     return body
 

@@ -168,7 +168,9 @@ def model_hook(model: type[T], hook_for: HookFor, *, tagged: Tagged | None = Non
         "Mismatch": Mismatch,
         "new": object.__new__,  # and every slot is filled below
         "its_arguments": (model,),
+        "parse_instant": _parse_instant,
         "structure_object": structure_object,
+        "utc": UTC,
     }
     for attribute in attrs.fields(cast("type[attrs.AttrsInstance]", model)):
         name = attribute.name
@@ -189,7 +191,7 @@ def model_hook(model: type[T], hook_for: HookFor, *, tagged: Tagged | None = Non
                 name=name,
                 key=keys[name],
                 structure=structure,
-                fits=_FITS.get(wanted, "False"),
+                shortcut=_SHORTCUTS.get(wanted, _NO_SHORTCUT).format(name=name),
                 without=_without(attribute).format(name=name, key=keys[name]),
             )
         )
@@ -202,7 +204,6 @@ def model_hook(model: type[T], hook_for: HookFor, *, tagged: Tagged | None = Non
 _MODEL = """
 def structure_model(value, _):
     data = value if type(value) is dict else structure_object(value, dict)
-    get = data.get
     model = new(*its_arguments)
     problems = ()
     present = {count}
@@ -218,9 +219,8 @@ def structure_model(value, _):
 """
 
 _FIELD = """
-    item = get("{key}")
-    if {fits}:
-        model.{name} = item
+    item = data.get("{key}")
+{shortcut}
     elif item is None:
         present -= 1
         {without}
@@ -231,13 +231,32 @@ _FIELD = """
             problems = (*problems, *mismatch.under(".{key}"))
 """
 
-_TAGGED = '(tagged_hooks.get(tag, otherwise) if isinstance(tag := get("{key}"), str) else otherwise)'
+_TAGGED = '(tagged_hooks.get(tag, otherwise) if isinstance(tag := data.get("{key}"), str) else otherwise)'
 
-# What most values of these types are. Others, such as a str subclass or a float that may be infinite, get the hook.
-_FITS: dict[Any, str] = {
-    str: "type(item) is str",
-    float: "type(item) is int",
-    bool: "item is True or item is False",
+# What most values are taken by, without a call. Others, such as a str subclass, a float that may be infinite, or a
+# time of another zone, get the hook, and so does what does not fit.
+_NO_SHORTCUT = """
+    if False:
+        pass
+"""
+_AS_IT_IS = """
+    if {fits}:
+        model.{{name}} = item
+"""
+_SHORTCUTS: dict[Any, str] = {
+    str: _AS_IT_IS.format(fits="type(item) is str"),
+    float: _AS_IT_IS.format(fits="type(item) is int"),
+    bool: _AS_IT_IS.format(fits="item is True or item is False"),
+    datetime: """
+    instant = None
+    if type(item) is str:
+        try:
+            instant = parse_instant(item)
+        except ValueError:
+            pass
+    if instant is not None and instant.tzinfo is utc:
+        model.{name} = instant
+""",
 }
 
 
