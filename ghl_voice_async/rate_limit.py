@@ -216,6 +216,7 @@ class WindowRateLimiter:
     def _open(self, location_id: str, loop: asyncio.AbstractEventLoop) -> _Queue:
         day = self._days.pop(location_id, None)
         window = Window(
+            _Permit,
             max_requests=self.rate_limit.max_requests,
             interval=self.rate_limit.interval,
             resolution=_CLOCK_RESOLUTION,
@@ -235,23 +236,24 @@ class WindowRateLimiter:
 
 
 @define(eq=False)
-class _Permit:
-    """The permit of a slot."""
+class _Permit(Slot):
+    """A slot that goes back to its queue."""
 
-    queue: _Queue
-    slot: Slot
+    queue: _Queue = field(init=False)
 
     def release(self, *, status: int | None = None, headers: Mapping[str, str] = NO_HEADERS) -> None:
-        self.queue.release(self.slot, status, headers)
+        self.queue.release(self, status, headers)
 
     def cancel(self) -> None:
-        self.queue.cancel(self.slot)
+        self.queue.cancel(self)
 
 
 class _Queue:
     """One location: its window, those who wait for it in the order of asking, and the one timer that wakes them."""
 
-    def __init__(self, window: Window, loop: asyncio.AbstractEventLoop, forget: Callable[[float], None]) -> None:
+    def __init__(
+        self, window: Window[_Permit], loop: asyncio.AbstractEventLoop, forget: Callable[[float], None]
+    ) -> None:
         self.window = window
         self._loop = loop
         self._forget = forget
@@ -269,9 +271,10 @@ class _Queue:
         asked = self.window.asked_to_wait_until - now
         if asked > 0.0 and asked > max_pause:
             raise _too_long(asked)
-        if self._waiting or (slot := self.window.take(now)) is None:
+        if self._waiting or (permit := self.window.take(now)) is None:
             return None
-        return _Permit(self, slot)
+        permit.queue = self
+        return permit
 
     async def acquire(self, max_pause: float) -> _Permit:
         """Wait for a permit."""
@@ -289,17 +292,17 @@ class _Queue:
                 permit.result().cancel()
             raise
 
-    def release(self, slot: Slot, status: int | None, headers: Mapping[str, str]) -> None:
+    def release(self, permit: _Permit, status: int | None, headers: Mapping[str, str]) -> None:
         now = self._loop.time()
-        self.window.release(slot, now, status=status, headers=headers)
+        self.window.release(permit, now, status=status, headers=headers)
         if self._waiting:
             self._serve(now)
             asked = self.window.asked_to_wait_until - now
             if asked > self._least_patient:
                 self._dismiss_the_impatient(asked)
 
-    def cancel(self, slot: Slot) -> None:
-        self.window.cancel(slot)
+    def cancel(self, permit: _Permit) -> None:
+        self.window.cancel(permit)
         if self._waiting:
             self._serve(self._loop.time())
 
@@ -320,16 +323,17 @@ class _Queue:
     def _serve(self, now: float) -> None:
         """Hand permits to those who wait, as far as there are any, and set the timer for the next."""
         while self._waiting:
-            permit = next(iter(self._waiting))
-            if not permit.done():  # or it was cancelled in this very turn of the loop
+            waiting = next(iter(self._waiting))
+            if not waiting.done():  # or it was cancelled in this very turn of the loop
                 used_up_for = self.window.day.used_up_for(now, under_way=self.window.under_way)
                 if used_up_for is not None:
-                    permit.set_exception(_day_used_up(used_up_for))
-                elif (slot := self.window.take(now)) is not None:
-                    permit.set_result(_Permit(self, slot))
+                    waiting.set_exception(_day_used_up(used_up_for))
+                elif (permit := self.window.take(now)) is not None:
+                    permit.queue = self
+                    waiting.set_result(permit)
                 else:
                     break
-            del self._waiting[permit]
+            del self._waiting[waiting]
         at = self.window.free_at(now) if self._waiting else None
         if at is None:
             at = self.window.new_at(now)

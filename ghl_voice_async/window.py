@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from math import inf
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 from attrs import define
 
@@ -64,7 +64,10 @@ class _Ended:
         return _Ended(interval, self._resolution, self._moments)
 
 
-class Window:
+S = TypeVar("S", bound=Slot)  # a permit is a slot, too, since a second object for it takes 1 % of a call
+
+
+class Window(Generic[S]):
     """The slots of one location. Times are seconds on one monotonic clock, whose steps are `resolution` long.
 
     There are never more than `max_requests` in an `interval`, nor more than the server's headers allow in the
@@ -73,7 +76,10 @@ class Window:
     the rest goes.
     """
 
-    def __init__(self, *, max_requests: int, interval: float, resolution: float, day: DailyBudget) -> None:
+    def __init__(
+        self, new_slot: type[S], *, max_requests: int, interval: float, resolution: float, day: DailyBudget
+    ) -> None:
+        self._new_slot = new_slot
         self._max_requests = max_requests
         self._interval = interval
         self.day = day
@@ -94,9 +100,9 @@ class Window:
         self._newest_heard = 0
         self._newest_heard_of_day = 0
         self._beside_newest_of_day = 0
-        self._probe: Slot | None = None  # the last that looks whether the day has turned
+        self._probe: S | None = None  # the last that looks whether the day has turned
 
-    def take(self, now: float) -> Slot | None:
+    def take(self, now: float) -> S | None:
         """Take a slot, or return None when no request may be sent now."""
         if now < self.paused_until or self._awaits_answer():
             return None
@@ -107,7 +113,7 @@ class Window:
             return None
         self._sent += 1
         self._credit -= 1
-        slot = Slot(self._sent, in_use + 1, self.under_way)
+        slot = self._new_slot(self._sent, in_use + 1, self.under_way)
         self.under_way += 1
         if self.day.take(now):
             self._probe = slot
@@ -183,9 +189,10 @@ class Window:
         """Tell whether what is under way has to be answered first: to find the pace again, or as the day's last."""
         if self._credit == 0:
             return True
+        if self.under_way == 0:
+            return False
         # What was under way beside the newest that was heard of may have been counted after it.
-        unheard = self._sent - self._newest_heard_of_day + self._beside_newest_of_day
-        return self.under_way > 0 and self.day.may_run_out(unheard)
+        return self.day.may_run_out(self._sent - self._newest_heard_of_day + self._beside_newest_of_day)
 
     def _heed(self, slot: Slot, now: float, headers: Mapping[str, str]) -> None:
         """Follow the server, by the newest request's word where answers overtake each other."""

@@ -11,9 +11,9 @@ W = 10.0
 TICK = 0.25  # a coarse clock, with steps that floats hold exactly
 
 
-def window(max_requests: int = 3, **settings: Any) -> Window:
+def window(max_requests: int = 3, **settings: Any) -> Window[Slot]:
     day = settings.pop("day", None) or DailyBudget(200_000, burst=100)
-    return Window(max_requests=max_requests, interval=W, resolution=TICK, day=day, **settings)
+    return Window(Slot, max_requests=max_requests, interval=W, resolution=TICK, day=day, **settings)
 
 
 def limits(max_requests: int, remaining: int, milliseconds: int = 10_000) -> dict[str, str]:
@@ -24,19 +24,19 @@ def limits(max_requests: int, remaining: int, milliseconds: int = 10_000) -> dic
     }
 
 
-def take(of: Window, now: float, count: int) -> list[Slot]:
+def take(of: Window[Slot], now: float, count: int) -> list[Slot]:
     slots = [of.take(now) for _ in range(count)]
     taken = [slot for slot in slots if slot is not None]
     assert len(taken) == count
     return taken
 
 
-def take_one(of: Window, now: float) -> Slot:
+def take_one(of: Window[Slot], now: float) -> Slot:
     (slot,) = take(of, now, 1)
     return slot
 
 
-def may_send(of: Window, now: float) -> int:
+def may_send(of: Window[Slot], now: float) -> int:
     """Count the requests that may be sent now, and give them back unsent."""
     slots = []
     while (slot := of.take(now)) is not None:
@@ -352,7 +352,7 @@ def test_a_pause_is_remembered_until_two_windows_after_it() -> None:
 @pytest.mark.parametrize("headers", [{}, limits(2, 1), limits(3, 2, 259_200_000 // 3)])
 def test_what_is_in_use_is_remembered_however_long_the_interval(headers: dict[str, str]) -> None:
     days = 3 * 24 * 3600.0
-    of = Window(max_requests=3, interval=days, resolution=TICK, day=DailyBudget(200_000, burst=3))
+    of = Window(Slot, max_requests=3, interval=days, resolution=TICK, day=DailyBudget(200_000, burst=3))
     of.release(take_one(of, 0.0), 5.0, status=200, headers=headers)
     assert of.new_at(5.0) >= 5.0 + 2 * days
 
