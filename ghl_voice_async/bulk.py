@@ -178,14 +178,15 @@ class Bulk(Generic[A]):
 
     async def _work(self, item: Item | None) -> None:
         while item is not None:
-            turn = _Turn(self, item.ref.location_id)
+            position, ref = item
+            turn = _Turn(self, ref.location_id)
             outcome = None
             try:
-                outcome = _Outcome(*item, answer=await self._fetch(item.ref, turn))
+                outcome = _Outcome(position, ref, await self._fetch(ref, turn))
             except (AuthenticationError, ClientClosedError) as error:
                 self._stop(error)
             except Exception as error:  # noqa: BLE001  # a token provider or a rate limiter may raise what it likes
-                outcome = _Outcome(*item, error=error)
+                outcome = _Outcome(position, ref, error=error)
             turn.end()
             self.schedule.end(outcome)
             self._news.set()
@@ -230,18 +231,21 @@ class _Turn:
             self.permit = self.bulk.rate_limiter.acquire_at_once(location_id, max_pause=max_pause)
         if self.permit is None:
             return None
-        self._let_others_ask()
+        if self.is_asking:
+            self._let_others_ask()
         return self
 
     async def acquire(self, location_id: str, *, max_pause: float) -> Permit:
-        self._leave_place()
+        if self.has_place:
+            self._leave_place()
         if self.is_asking:
             self.bulk.schedule.wait(location_id)
         self.bulk.begin_soon()
         try:
             self.permit = await self.bulk.rate_limiter.acquire(location_id, max_pause=max_pause)
         finally:
-            self._let_others_ask()
+            if self.is_asking:
+                self._let_others_ask()
         try:
             await self.bulk.take_place()
         except asyncio.CancelledError:
@@ -254,7 +258,7 @@ class _Turn:
         permit, self.permit = self.permit, None
         assert permit is not None  # noqa: S101  # a permit is given back once
         permit.release(status=status, headers=headers)
-        if status == 429:
+        if status == 429:  # and so it has a place, under which it was sent
             self._leave_place()  # it waits from now on, be it asleep or for its permit
             self.bulk.begin_soon()
 
@@ -265,19 +269,19 @@ class _Turn:
 
     def end(self) -> None:
         """Take in that the call is over. Its worker goes on with another."""
-        self._leave_place()
-        self._let_others_ask()
+        if self.has_place:
+            self._leave_place()
+        if self.is_asking:
+            self._let_others_ask()
 
     def _leave_place(self) -> None:
-        if self.has_place:
-            self.has_place = False
-            self.bulk.leave_place()
+        self.has_place = False
+        self.bulk.leave_place()
 
     def _let_others_ask(self) -> None:
-        if self.is_asking:
-            self.is_asking = False
-            self.bulk.schedule.allow(self.location_id)
-            self.bulk.begin_soon()
+        self.is_asking = False
+        self.bulk.schedule.allow(self.location_id)
+        self.bulk.begin_soon()
 
 
 def _reference(given: object, location_id: str | None) -> tuple[CallRef, InvalidInputError | None]:

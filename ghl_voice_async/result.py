@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from attrs import frozen
+from attrs import define
 
 if TYPE_CHECKING:
     from ghl_voice_async.models import CallLog
@@ -21,7 +21,7 @@ class CallRef(NamedTuple):
     """Its location."""
 
 
-@frozen
+@define
 class CallLogResult:
     """What became of one item of the input: it has either a call log or the error that there is none for."""
 

@@ -6,19 +6,12 @@ It knows no event loop and no network: `Bulk` tells it what happens, and asks it
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, Generic, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Generic, Protocol, TypeAlias, TypeVar
 
 if TYPE_CHECKING:
     from ghl_voice_async.result import CallRef
 
 __all__ = ["Item", "Schedule"]
-
-
-class Item(NamedTuple):
-    """A call of the input, and its position there."""
-
-    position: int
-    ref: CallRef
 
 
 class Result(Protocol):
@@ -31,6 +24,8 @@ class Result(Protocol):
 
 
 R = TypeVar("R", bound=Result)
+Item: TypeAlias = "tuple[int, CallRef]"
+"""A call of the input, after its position there."""
 
 
 class Schedule(Generic[R]):
@@ -72,7 +67,9 @@ class Schedule(Generic[R]):
     @property
     def is_short(self) -> bool:
         """Whether an item should be read now: there is room for a good many, or nothing else to begin."""
-        return (self._count <= self._concurrency or self._has_idle_places) and self._may_read
+        if self._count > self._concurrency and (not self._free_places or self._ready or self._undecided):
+            return False
+        return self._may_read
 
     @property
     def is_held_up(self) -> bool:
@@ -102,7 +99,7 @@ class Schedule(Generic[R]):
             waiting = self._waiting[location_id] = deque()
             if location_id not in self._asking:
                 self._ready.append(location_id)
-        waiting.append(Item(self.read, ref))
+        waiting.append((self.read, ref))
         self._count += 1
         self.read += 1
 
