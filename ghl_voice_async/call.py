@@ -52,8 +52,11 @@ class Call:
 
     def sign(self, error: GHLVoiceError) -> None:
         """Write into an error which call it belongs to."""
-        error.call_id, error.location_id = self.request.call_id, self.request.location_id
-        error.attempts = self.attempts
+        _sign(error, self.request, self.attempts)
+
+    def answered(self, body: bytes) -> Answer:
+        """Return the answer, which is all that is kept of the call."""
+        return Answer(self.request, self.attempts, body)
 
     def event(self, kind: type[E], *, attempt: int, **details: Any) -> E:  # noqa: ANN401  # the fields of its kind
         """Make an event of this call."""
@@ -82,27 +85,30 @@ class Call:
     def take_permit(self) -> bool:
         """Take a permit that is free, or return False where it has to be waited for."""
         self.sent_at = None
-        self.permit = self.rate_limiter.acquire_at_once(self.request.location_id, max_pause=self._patience())
+        patience = self.retry.max_elapsed - self.elapsed() if self.attempts else self.retry.max_elapsed
+        self.permit = self.rate_limiter.acquire_at_once(self.request.location_id, max_pause=patience)
         return self.permit is not None
 
     async def wait_for_permit(self) -> None:
         """Wait until a request may be sent."""
         asked_at = self.now()
-        self.permit = await self.rate_limiter.acquire(self.request.location_id, max_pause=self._patience())
+        patience = self.retry.max_elapsed - self.elapsed()
+        self.permit = await self.rate_limiter.acquire(self.request.location_id, max_pause=patience)
         waited = self.now() - asked_at
         if self.attempts:
             self.waited_for_permits += waited
         if waited >= _WORTH_TELLING and self.hooks:
             self.hooks.tell(self.event(LimitEvent, attempt=self.attempts + 1, waited=waited))
 
-    def begin(self) -> None:
-        """Count a request that is about to go out on the wire."""
-        self.sent_at = self.now()
+    def begin(self) -> float:
+        """Count a request that is about to go out on the wire, and return the time."""
+        now = self.sent_at = self.now()
         if not self.attempts:
-            self.first_sent_at = self.sent_at
+            self.first_sent_at = now
         self.attempts += 1
         if self.hooks:
             self.hooks.tell(self.event(RequestEvent, attempt=self.attempts))
+        return now
 
     async def begin_another(self) -> None:
         """Give the permit back, and take another for one more request in place of the first."""
@@ -132,15 +138,13 @@ class Call:
             )
         permit.release(status=status, headers=headers)
 
-    def _patience(self) -> float:
-        return self.retry.max_elapsed - self.elapsed()
-
 
 @define
 class Answer:
     """The whole answer to a call, not decoded yet."""
 
-    call: Call
+    request: Request
+    attempts: int
     body: bytes = field(repr=False)
 
     def decode(self, decode: Callable[[bytes], T]) -> T:
@@ -148,5 +152,9 @@ class Answer:
         try:
             return decode(self.body)
         except GHLVoiceError as error:
-            self.call.sign(error)
+            _sign(error, self.request, self.attempts)
             raise
+
+
+def _sign(error: GHLVoiceError, request: Request, attempts: int) -> None:
+    error.call_id, error.location_id, error.attempts = request.call_id, request.location_id, attempts

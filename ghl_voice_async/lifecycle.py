@@ -23,15 +23,13 @@ class Lifecycle:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._process = 0
         self._scopes: dict[Scope, asyncio.TimerHandle | None] = {}  # and the timer of the deadline
-        self._idle = asyncio.Event()
-        self._idle.set()
+        self._idle = asyncio.Event()  # for who closes
 
     def begin(self, deadline: float | None) -> Scope:
         """Make the scope of one call, which its `end` must follow. Raises `ClientClosedError` before any I/O."""
         loop = self._check()
         scope = Scope()
         self._scopes[scope] = None if deadline is None else loop.call_later(deadline, scope.interrupt)
-        self._idle.clear()
         return scope
 
     def end(self, scope: Scope) -> None:
@@ -39,7 +37,7 @@ class Lifecycle:
         timer = self._scopes.pop(scope)
         if timer is not None:
             timer.cancel()
-        if not self._scopes:
+        if self.closed and not self._scopes:
             self._idle.set()
 
     async def aclose(self) -> None:
@@ -47,7 +45,8 @@ class Lifecycle:
         self.closed = True
         for scope in self._scopes:
             scope.interrupt()
-        await self._idle.wait()
+        if self._scopes:
+            await self._idle.wait()
 
     def is_in_another_process(self) -> bool:
         """Tell whether this is a forked copy of what another process uses."""

@@ -53,8 +53,7 @@ def call_log_request(base_url: str, headers: Mapping[str, str], call_id: str, lo
     """Make the request for one call log, or raise `InvalidInputError` for an id that cannot be one."""
     check_id("call_id", call_id, call_id=call_id, location_id=location_id)
     check_id("location_id", location_id, call_id=call_id, location_id=location_id)
-    path = _PATH + call_id
-    return Request(base_url, path, f"locationId={location_id}", headers, call_id, location_id)
+    return Request(base_url, _PATH + call_id, f"locationId={location_id}", headers, call_id, location_id)
 
 
 def request_headers(api_version: str) -> CIMultiDict[str]:

@@ -117,7 +117,8 @@ class RetryBudget:
 
     def refill(self, *, retried: bool) -> None:
         """Take in a success."""
-        self._tokens = min(self._CAPACITY, self._tokens + (self._COST if retried else self._REFILL))
+        if self._tokens < self._CAPACITY:
+            self._tokens = min(self._CAPACITY, self._tokens + (self._COST if retried else self._REFILL))
 
 
 def _was_kept(failure: BaseException | None) -> bool:

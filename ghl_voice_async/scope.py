@@ -70,11 +70,11 @@ class SharedTimeout:
         self._due: dict[Scope, float] = {}  # in the order of the times
         self._timer: asyncio.TimerHandle | None = None
 
-    def start(self, scope: Scope) -> None:
+    def start(self, scope: Scope, now: float) -> None:
         """Give a scope its time."""
-        loop = asyncio.get_running_loop()
-        due = self._due[scope] = loop.time() + self.seconds
+        due = self._due[scope] = now + self.seconds
         if self._timer is None:
+            loop = asyncio.get_running_loop()
             self._timer = loop.call_at(due, self._tick, loop)
 
     def stop(self, scope: Scope) -> None:

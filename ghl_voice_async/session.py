@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from attrs import define, field
 
 from ghl_voice_async.auth import BearerToken, TokenProvider, bearer_token
-from ghl_voice_async.call import Answer, Call
+from ghl_voice_async.call import Call
 from ghl_voice_async.errors import ClientClosedError, DeadlineExceededError, GHLVoiceError, StatusError, TransportError
 from ghl_voice_async.hooks import Hooks
 from ghl_voice_async.lifecycle import Lifecycle
@@ -18,6 +18,7 @@ from ghl_voice_async.retry import RetryBudget, RetryPolicy, retried
 from ghl_voice_async.scope import somebody_cancelled
 
 if TYPE_CHECKING:
+    from ghl_voice_async.call import Answer
     from ghl_voice_async.request import Request
     from ghl_voice_async.transport import Transport
 
@@ -59,9 +60,9 @@ class Session:
                         failure = error
                     else:
                         self._budget.refill(retried=False)
-                        return Answer(call, response.body)
+                        return call.answered(response.body)
                     response = await retried(failure, self._attempt, call, self.retry, self._budget)
-                    return Answer(call, response.body)
+                    return call.answered(response.body)
             except asyncio.CancelledError:
                 if somebody_cancelled():
                     raise

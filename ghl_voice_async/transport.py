@@ -46,8 +46,9 @@ _NO_TIMEOUT = aiohttp.ClientTimeout(total=None, connect=None, sock_connect=None,
 class Announced(Protocol):
     """Told of requests when they go out on the wire."""
 
-    def begin(self) -> None:
-        """Learn that the request goes out now."""
+    def begin(self) -> float:
+        """Learn that the request goes out now, and return what the event loop's clock shows."""
+        ...  # pyright takes a docstring alone for a body that returns nothing
 
     async def begin_another(self) -> None:
         """Learn that another is to go out in its place, and return when it may."""
@@ -82,9 +83,8 @@ class Transport:
         try:
             if session.closed:
                 raise ClientClosedError(_CLOSED_BY_OWNER)
-            announced.begin()
             scope = Scope()
-            self._timeout.start(scope)
+            self._timeout.start(scope, announced.begin())
             try:
                 with scope:
                     return await self._exchange(session, request, token, scope, announced)
@@ -177,18 +177,20 @@ class Transport:
         )
         # `async with` costs 5 µs, and an answer that was read to its end has given its connection back already.
         try:
-            body = await _read(answer)
+            encoding = answer.headers.get(hdrs.CONTENT_ENCODING, "identity").strip().lower()
+            body = await _read(answer, encoding)
         except BaseException:
             answer.close()
             raise
-        return Response(answer.status, answer.headers, body, answer.reason or "", _is_length_known(answer, body))
+        is_length_known = _is_length_known(answer, encoding, body)
+        return Response(answer.status, answer.headers, body, answer.reason or "", is_length_known)
 
     async def _begin_another(self, scope: Scope, announced: Announced) -> None:
         self._timeout.stop(scope)
         try:
             await announced.begin_another()
         finally:
-            self._timeout.start(scope)
+            self._timeout.start(scope, asyncio.get_running_loop().time())
 
 
 def _url(request: Request) -> URL:
@@ -201,13 +203,12 @@ def _url(request: Request) -> URL:
 _parts = lru_cache(urlsplit)  # a client has one server
 
 
-async def _read(answer: aiohttp.ClientResponse) -> bytes:
+async def _read(answer: aiohttp.ClientResponse, encoding: str) -> bytes:
     """Read a body to its end against a limit on its unfolded size.
 
     aiohttp's own unfolding does not notice a gzip stream without its end, and unfolds a small bomb whole.
     """
     is_success = 200 <= answer.status < 300
-    encoding = _encoding(answer)
     if encoding not in _ENCODINGS:
         if is_success:
             text = f"the body has a Content-Encoding that was not asked for: {encoding!r}"
@@ -244,17 +245,13 @@ async def _read_on(chunk: bytes, content: aiohttp.StreamReader, encoding: str, l
     return bytes(body)
 
 
-def _encoding(answer: aiohttp.ClientResponse) -> str:
-    return answer.headers.get(hdrs.CONTENT_ENCODING, "identity").strip().lower()
-
-
-def _is_length_known(answer: aiohttp.ClientResponse, body: bytes) -> bool:
+def _is_length_known(answer: aiohttp.ClientResponse, encoding: str, body: bytes) -> bool:
     """Tell whether the answer said where its body ends, in its head or by the end of its stream."""
     return (
         hdrs.CONTENT_LENGTH in answer.headers
         or answer.status == 204
         or "chunked" in answer.headers.get(hdrs.TRANSFER_ENCODING, "").lower()
-        or (_encoding(answer) != "identity" and bool(body))
+        or (encoding != "identity" and bool(body))
     )
 
 

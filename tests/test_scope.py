@@ -114,7 +114,7 @@ async def timed(shared: SharedTimeout, *, seconds: float) -> tuple[bool, float]:
     """Sleep under the timeout, and tell whether it was interrupted, and after how long."""
     started = now()
     with Scope() as scope:
-        shared.start(scope)
+        shared.start(scope, now())
         try:
             await asyncio.sleep(seconds)
         finally:
