@@ -466,6 +466,40 @@ async def test_a_call_that_has_waited_goes_before_those_that_have_not_begun() ->
     assert played.most_at_once == 1
 
 
+class Slow:
+    """A limiter whose permits come after a wait, and for the location `closed` an error."""
+
+    async def acquire(self, location_id: str, *, max_pause: float) -> Permit:
+        await asyncio.sleep(LATENCY / 10)
+        if location_id == "closed":
+            raise DailyLimitError("nothing is left", status=429)
+        return Unlimited()
+
+
+@virtual_time
+async def test_calls_that_fail_while_they_wait_give_their_place_up_once() -> None:
+    played = Played(Slow())
+    calls = [CallRef(f"call-{number}", name) for number in range(40) for name in ("closed", "A", "B", "C")]
+    results = await drained(played.run(calls, None, concurrency=2))
+    assert sum(result.ok for result in results) == 120
+    assert played.most_at_once == 2
+
+
+@virtual_time
+async def test_calls_that_wait_after_a_429_give_their_place_up_once() -> None:
+    played = Played(Slow())
+
+    async def fetch_twice(ref: CallRef, limiter: ImmediateRateLimiter) -> CallLog:
+        permit = await acquired(limiter, ref.location_id)
+        permit.release(status=429, headers={})
+        return await played.fetch(ref, limiter)
+
+    bulk = Bulk(fetch_twice, as_it_is, immediate(Slow()), concurrency=2, look_ahead=100, ordered=False)
+    calls = [CallRef(f"call-{number}", name) for number in range(40) for name in "ABC"]
+    assert all([result.ok async for result in bulk.results(calls, None)])
+    assert played.most_at_once == 2
+
+
 @virtual_time
 async def test_a_bulk_has_one_call_waiting_for_its_location_and_not_all() -> None:
     """Promise 35."""

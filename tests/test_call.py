@@ -29,3 +29,23 @@ async def test_a_permit_under_which_nothing_was_sent_comes_back_whole_also_after
             call.begin()
         call.give_back(None, None)
     assert (limiter.taken, limiter.released, limiter.cancelled) == (2, 1, 1)
+
+
+async def test_a_limiter_learns_how_long_the_call_may_still_take() -> None:
+    clock = iter([0.0, 30.0, 40.0, 40.0, 40.0])
+    asked: list[float] = []
+
+    class Asked(Counting):
+        def acquire_at_once(self, location_id: str, *, max_pause: float) -> None:
+            asked.append(max_pause)
+
+        async def acquire(self, location_id: str, *, max_pause: float) -> Counting:
+            asked.append(max_pause)
+            return await super().acquire(location_id, max_pause=max_pause)
+
+    call = call_of(Asked(), clock.__next__)
+    call.take_permit()
+    call.begin()
+    call.take_permit()
+    await call.wait_for_permit()
+    assert asked == [120.0, 90.0, 80.0]

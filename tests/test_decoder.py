@@ -251,6 +251,10 @@ def test_absent_null_and_empty_are_the_same() -> None:
         ({"id": "1", "executedCallActions": [None]}, "$.executedCallActions[0]: expected object, got null"),
         (with_action(actionType=["SMS"]), "$.executedCallActions[0].actionType: expected string, got array"),
         (
+            with_action(actionType=["SMS"], actionParameters={"messageBody": 1}),
+            "$.executedCallActions[0].actionType: expected string, got array",
+        ),
+        (
             with_action(actionType="DATA_EXTRACTION", actionParameters={"examples": "abc"}),
             "$.executedCallActions[0].actionParameters.examples: expected array, got string",
         ),

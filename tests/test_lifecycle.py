@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
 from virtual_time import virtual_time
 
@@ -29,6 +30,21 @@ async def test_closing_waits_for_a_call_whose_deadline_has_just_passed() -> None
     await call()
     await closing[0]
     assert lifecycle.closed
+
+
+@virtual_time
+async def test_closing_waits_for_the_last_call() -> None:
+    lifecycle = Lifecycle()
+    first, last = lifecycle.begin(None), lifecycle.begin(None)
+    with first, last:
+        closing = asyncio.create_task(lifecycle.aclose())
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.sleep(60)
+    lifecycle.end(first)
+    await asyncio.sleep(1)
+    assert not closing.done()
+    lifecycle.end(last)
+    await closing
 
 
 @virtual_time

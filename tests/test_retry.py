@@ -268,6 +268,15 @@ def test_promise_5_a_full_budget_is_good_for_a_hundred_retries() -> None:
     assert sum(budget.spend() for _ in range(1000)) == 100
 
 
+def test_promise_5_a_success_pays_for_a_fifth_of_a_retry_and_never_more_than_there_was() -> None:
+    budget = RetryBudget()
+    for _ in range(60):
+        budget.spend()
+    for _ in range(5 * 60 + 1000):
+        budget.refill(retried=False)
+    assert sum(budget.spend() for _ in range(1000)) == 100
+
+
 @virtual_time
 async def test_promise_5_successes_fill_the_budget_and_a_retry_that_succeeds_costs_nothing() -> None:
     budget = RetryBudget()
