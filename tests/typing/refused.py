@@ -104,7 +104,6 @@ async def fetch_many(client: VoiceAIClient, numbers: list[int], triples: list[tu
 
 def keep(result: CallLogResult) -> None:
     result.call_log.summary  # type: ignore[union-attr]
-    result.error = None  # type: ignore[misc]
     result.ok = True  # type: ignore[misc]
     result.ref.call_id = "other"  # type: ignore[misc]
     if result.ok:
