@@ -109,8 +109,6 @@ def structure_instant(value: Any, _: object) -> datetime:  # noqa: ANN401  # JSO
     """Take an ISO 8601 date-time with an offset, and give it in UTC."""
     try:
         instant = _parse_instant(value)
-        if instant.tzinfo is UTC:
-            return instant
         if instant.tzinfo is not None:
             return instant.astimezone(UTC)
     except TypeError:
