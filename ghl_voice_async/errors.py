@@ -24,7 +24,7 @@ Every error pickles whole, so that a worker can send it to another process. None
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -56,8 +56,8 @@ class GHLVoiceError(Exception):
     it, each of them one request on the wire. An error that belongs to no call has None, None and 0.
     """
 
-    advice: ClassVar[str] = ""
-    """What to do about it, as a sentence at the end of `str(error)`."""
+    advice: str = ""
+    """What to do about it, or why it was not tried again, as a sentence at the end of `str(error)`."""
 
     def __init__(
         self,
@@ -172,6 +172,8 @@ class PermissionDeniedError(StatusError):
 
 class NotFoundError(StatusError):
     """404: there is no such call log in this location."""
+
+    advice = "Check the id, and that the call is of this location."
 
 
 class UnprocessableEntityError(StatusError):

@@ -175,10 +175,7 @@ async def retried(
             return False
         is_free = isinstance(failure, RateLimitError) or _was_kept(failure)
         if not is_free and not budget.spend():
-            failure.add_note(
-                "Not tried again, although it might pass: so many calls of this client are failing that its budget "
-                "of retries is used up. Calls that succeed fill it up again."
-            )
+            failure.advice = "Not tried again: so many calls of this client fail that its budget of retries is used up."
             return False
         wait = decision
         call.will_retry(failure, state.attempt_number, wait)

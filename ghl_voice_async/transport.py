@@ -6,6 +6,7 @@ With its connector, this is all of the client that knows aiohttp. No request goe
 from __future__ import annotations
 
 import asyncio
+import os
 import ssl
 import zlib
 from functools import lru_cache
@@ -276,7 +277,7 @@ def transport_error(error: Exception) -> TransportError:
         case aiohttp.ClientConnectorDNSError():
             return TransportError(f"the name of the server {error.host} cannot be resolved")
         case aiohttp.ClientConnectorError():
-            return TransportError(f"cannot connect to {error.host}:{error.port}: {_system_text(error)}")
+            return TransportError(_connect_text(error))
         case aiohttp.ServerDisconnectedError():
             was_kept = isinstance(error, KeptConnectionLostError)
             return TransportError("the server closed the connection before it answered", was_kept=was_kept)
@@ -290,6 +291,15 @@ def transport_error(error: Exception) -> TransportError:
             return TransportError(f"the connection failed: {_system_text(error)}")
         case _:
             return TransportError(f"the request failed in aiohttp: {type(error).__name__}")
+
+
+def _connect_text(error: aiohttp.ClientConnectorError) -> str:
+    whom = f"{error.host}:{error.port}"
+    if isinstance(error, aiohttp.ClientProxyConnectionError):
+        whom = "the proxy"  # aiohttp does not say which
+    number = error.os_error.errno
+    # asyncio's own text says the address once more, and not why.
+    return f"cannot connect to {whom}: {os.strerror(number) if number else _system_text(error.os_error)}"
 
 
 def _system_text(error: Exception) -> str:

@@ -112,7 +112,8 @@ def test_what_failed_is_listed_with_its_reason_and_tried_again_by_the_next_run(
         "locationId": location,
         "error": "NotFoundError",
         "status": 404,
-        "message": f"HTTP 404: Call log not found [call '{ids[3]}' of location '{location}', 1 attempt]",
+        "message": f"HTTP 404: Call log not found [call '{ids[3]}' of location '{location}', 1 attempt] "
+        "Check the id, and that the call is of this location.",
         "attempts": 1,
     }
     assert (failed[ids[5]]["error"], failed[ids[5]]["status"], failed[ids[5]]["attempts"]) == ("ServerError", 503, 5)

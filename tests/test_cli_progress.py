@@ -132,5 +132,5 @@ def test_the_summary_has_the_counts_the_slowest_and_the_failed() -> None:
         "  1.50 s  call-1.5 of A\n"
         "  0.25 s  call-0.25 of A\n"
         "Failed, and to be tried again by the same command (all of them are in calls.jsonl.failed.jsonl):\n"
-        "  HTTP 404: gone [2J\n"
+        "  HTTP 404: gone [2J Check the id, and that the call is of this location.\n"
     )

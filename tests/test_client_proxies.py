@@ -114,6 +114,15 @@ async def test_the_environments_proxy_is_used_by_a_session_that_trusts_the_envir
     assert len(proxy.asked) == trust_env
 
 
+async def test_a_proxy_that_is_not_there_is_said_to_be_one(simulator: VoiceAIServer, gateway: str) -> None:
+    async with (
+        aiohttp.ClientSession(proxy="http://127.0.0.1:9") as session,
+        client_of(simulator, base_url=gateway, session=session) as client,
+    ):
+        with pytest.raises(ghl.TransportError, match="cannot connect to the proxy: Connection refused"):
+            await fetch(client, simulator)
+
+
 async def test_a_proxy_that_refuses_is_a_transport_error_with_its_status_after_the_retries(
     simulator: VoiceAIServer, gateway: str
 ) -> None:

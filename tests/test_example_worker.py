@@ -192,7 +192,7 @@ async def test_a_batch_is_stored_and_its_summary_names_what_failed(
     assert set(failed) == {"of-no-call", "a/b"}
     assert failed["of-no-call"] == (
         "NotFoundError",
-        "HTTP 404: Call log not found [call 'of-no-call' of location 'batch', 1 attempt]",
+        f"HTTP 404: Call log not found [call 'of-no-call' of location 'batch', 1 attempt] {NotFoundError.advice}",
     )
     assert failed["a/b"][0] == "InvalidInputError"
     assert set(worker.stored("batch")) == set(call_ids)
