@@ -41,7 +41,7 @@ async def _serve(server: VoiceAIServer) -> Seen:
     stopped = asyncio.Event()
     call_when_asked_to_stop(stopped.set)
     async with server:
-        call_id = server.call_ids(1)[0]
+        call_id = server.call_ids(32)[-1]  # one that is short and has actions, unless there is a `--seed`
         click.echo(f"Simulating HighLevel at {server.url}; Ctrl+C stops it. In another terminal:\n")
         click.echo(f"  export GHL_BASE_URL={server.url} GHL_ACCESS_TOKEN={server.token}")
         click.echo(f"  ghl-voice get {call_id} --location {server.location_id} --pretty\n")
