@@ -81,16 +81,38 @@ async def test_a_call_log_is_json_in_the_form_of_the_api(http: aiohttp.ClientSes
     assert json.loads(body) == {"id": "plain", "summary": "They want a boat.", "newKey": 1}
 
 
+SECRET = {"url": "https://x.example", "authenticationValue": MARKED_KEY, "headers": [{"value": MARKED_KEY}]}
+
+
 @pytest.mark.parametrize("path", ["/api/calls/keys", "/calls/keys"])
+@pytest.mark.parametrize(
+    "action",
+    [
+        {"actionType": "CUSTOM_ACTION", "actionParameters": {"apiDetails": SECRET}},
+        {"actionType": "CUSTOM_ACTION", "actionParameters": {"apiDetailsV2": SECRET}},
+        {"actionType": "CUSTOM_ACTION_V2", "actionParameters": {"apiDetails": SECRET}},
+        {"actionParameters": {"apiDetails": SECRET}},
+        {"actionType": "SMS", "actionParameters": {"apiDetails": SECRET}},
+        {"actionType": "CUSTOM_ACTION", "apiDetails": SECRET},
+    ],
+    ids=["a custom action", "in a new key", "of a new type", "of no type", "of another type", "beside the parameters"],
+)
 async def test_keys_of_the_customers_do_not_leave_the_application(
-    http: aiohttp.ClientSession, simulator: VoiceAIServer, path: str
+    http: aiohttp.ClientSession, simulator: VoiceAIServer, action: dict[str, Any], path: str
 ) -> None:
-    details = {"url": "https://x.example", "authenticationValue": MARKED_KEY}
-    action = {"actionType": "CUSTOM_ACTION", "actionName": "Look up", "actionParameters": {"apiDetails": details}}
-    simulator.add_call_log({"id": "keys", "executedCallActions": [action]})
+    simulator.add_call_log({"id": "keys", "executedCallActions": [{"actionName": "Look up", **action}]})
     _, _, body = await got(http, path)
     assert "Look up" in body
     assert MARKED_KEY not in body
+
+
+async def test_the_published_parameters_of_other_actions_do_leave_it(
+    http: aiohttp.ClientSession, simulator: VoiceAIServer
+) -> None:
+    action = {"actionType": "SMS", "actionParameters": {"messageBody": "See you!"}}
+    simulator.add_call_log({"id": "published", "executedCallActions": [action]})
+    _, _, body = await got(http, "/api/calls/published")
+    assert json.loads(body)["executedCallActions"] == [action]
 
 
 async def test_the_page_of_a_call_has_its_conversation_and_its_actions(http: aiohttp.ClientSession) -> None:

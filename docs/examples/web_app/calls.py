@@ -8,9 +8,29 @@ from dataclasses import dataclass
 
 import anyio
 
-from ghl_voice_async import CallLog, CallLogResult, CustomActionParameters, RateLimit, VoiceAIClient
+from ghl_voice_async import (
+    AppointmentBookingActionParameters,
+    CallLog,
+    CallLogResult,
+    CallTransferActionParameters,
+    DataExtractionActionParameters,
+    KnowledgeBaseParameters,
+    RateLimit,
+    SMSParameters,
+    VoiceAIClient,
+    WorkflowTriggerParameters,
+)
 
 HIGHLEVEL = "https://services.leadconnectorhq.com"
+# Those of other actions may have the customer's keys to other services, in clear text.
+WITHOUT_KEYS = (
+    AppointmentBookingActionParameters,
+    CallTransferActionParameters,
+    DataExtractionActionParameters,
+    KnowledgeBaseParameters,
+    SMSParameters,
+    WorkflowTriggerParameters,
+)
 
 
 @dataclass(frozen=True)
@@ -25,8 +45,11 @@ class Calls:
     async def get(self, call_id: str) -> CallLog:
         call = await self.client.get_call_log(call_id, self.location_id, deadline=self.deadline)
         for action in call.executed_call_actions:
-            if isinstance(action.action_parameters, CustomActionParameters):
-                action.action_parameters.api_details = None  # the customer's keys to other services, in clear text
+            action.extra.clear()
+            if isinstance(action.action_parameters, WITHOUT_KEYS):
+                action.action_parameters.extra.clear()
+            else:
+                action.action_parameters = None
         return call
 
     def fetch(self, call_ids: Iterable[str]) -> AsyncGenerator[CallLogResult, None]:
