@@ -262,6 +262,24 @@ async def test_what_was_asked_wrongly_is_a_problem_too(http: aiohttp.ClientSessi
     assert (await got(http, "/nowhere"))[:2] == (404, "text/html")
 
 
+@pytest.mark.parametrize(
+    ("call_id", "said"),
+    [("a" * 257, "at most 256 characters"), ("\ud800", "valid string")],
+    ids=["too long", "half a character"],
+)
+async def test_what_can_be_no_id_at_all_begins_no_bulk(http: aiohttp.ClientSession, call_id: str, said: str) -> None:
+    async with bulk(http, ["a", call_id]) as answer:
+        assert (answer.status, answer.content_type) == (422, "application/problem+json")
+        detail = (await answer.json())["detail"]
+    assert "body.call_ids.1" in detail
+    assert said in detail
+
+
+async def test_of_thousands_of_wrong_ids_three_are_named(http: aiohttp.ClientSession) -> None:
+    async with bulk(http, ["a" * 257] * 1000) as answer:
+        assert (await answer.json())["detail"].count("body.call_ids") == 3
+
+
 def test_every_error_of_the_library_has_an_answer_of_its_own() -> None:
     kinds = {getattr(ghl_voice_async, name) for name in ghl_voice_async.__all__}
     errors = {kind for kind in kinds if isinstance(kind, type) and issubclass(kind, GHLVoiceError)}

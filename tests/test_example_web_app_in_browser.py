@@ -162,6 +162,14 @@ def test_a_bulk_shows_its_progress_and_each_result(page: Page, simulator: VoiceA
     assert page.complaints() == []
 
 
+@pytest.mark.parametrize("separator", ["\u2028", "\u2029", "\x85", "\r", "\n\n"])
+def test_a_summary_of_several_lines_is_shown_whole(page: Page, simulator: VoiceAIServer, separator: str) -> None:
+    simulator.add_call_log({"id": "lines", "summary": f"One.{separator}Two."})
+    page.fetch("lines")
+    page.wait_for(lambda: page.text("#state") == "All done.")
+    assert page.run("document.querySelectorAll('#fetched-calls td')[3].textContent") == f"One.{separator}Two."
+
+
 def test_a_bulk_can_be_stopped_and_begun_again(page: Page, simulator: VoiceAIServer) -> None:
     simulator.fail(Silence(), call_id="silent")
     page.fetch("silent", *simulator.call_ids(3))

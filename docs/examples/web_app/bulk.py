@@ -16,7 +16,7 @@ logging.getLogger("sse_starlette").setLevel(logging.INFO)  # at DEBUG it logs wh
 
 
 class Wanted(BaseModel):
-    call_ids: Annotated[list[str], Field(min_length=1, max_length=10_000)]
+    call_ids: Annotated[list[Annotated[str, Field(max_length=256)]], Field(min_length=1, max_length=10_000)]
 
 
 def stream(calls: Calls, wanted: Wanted) -> EventSourceResponse:

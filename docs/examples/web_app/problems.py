@@ -83,7 +83,7 @@ def problem_of(error: Exception) -> Problem:
             retry_after = error.retry_after if isinstance(error, StatusError) else None
             return Problem(status, what, advice or str(error.args[0]), retry_after, error.call_id)
         case RequestValidationError():
-            wrong = (f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
+            wrong = (f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()[:3])
             return Problem(422, "The request is not as it has to be.", "; ".join(wrong))
         case HTTPException():
             return Problem(error.status_code, f"{error.detail}.")

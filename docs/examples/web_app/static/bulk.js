@@ -49,9 +49,10 @@ async function* serverSentEvents(body) {
     const events = (text + value).split(/\r?\n\r?\n/);
     text = events.pop(); // the beginning of the next one
     for (const event of events) {
-      const name = /^event: (.*)$/m.exec(event);
-      const data = /^data: (.*)$/m.exec(event); // JSON is on one line
-      if (data) yield { name: name?.[1], data: JSON.parse(data[1]) };
+      const lines = event.split(/\r?\n/); // JSON is on one of them
+      const valueOf = (field) => lines.find((line) => line.startsWith(field))?.slice(field.length);
+      const data = valueOf("data: ");
+      if (data) yield { name: valueOf("event: "), data: JSON.parse(data) };
     }
   }
 }
