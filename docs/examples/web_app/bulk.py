@@ -14,6 +14,8 @@ from web_app.problems import problem_of
 
 logging.getLogger("sse_starlette").setLevel(logging.INFO)  # at DEBUG it logs what it sends, which is people's data
 
+SEND_TIMEOUT = 30.0  # of a browser that takes nothing of what it is sent
+
 
 class Wanted(BaseModel):
     call_ids: Annotated[list[Annotated[str, Field(max_length=256)]], Field(min_length=1, max_length=10_000)]
@@ -23,6 +25,7 @@ def stream(calls: Calls, wanted: Wanted) -> EventSourceResponse:
     results = calls.fetch(wanted.call_ids)
     return EventSourceResponse(
         events(results, len(wanted.call_ids)),
+        send_timeout=SEND_TIMEOUT,
         shutdown_event=calls.stopping,
         shutdown_grace_period=2.0,
     )

@@ -25,7 +25,7 @@ def main() -> None:
         ids = simulator.call_ids(options.calls + 31)[31:]  # the first of these is short and has actions
         ids[20:20] = ["of-no-call", "of/no/call"]
         app.state.suggested_ids = ids
-        uvicorn.run(app, port=options.port)
+        uvicorn.run(app, port=options.port, timeout_graceful_shutdown=5)
 
 
 if __name__ == "__main__":
