@@ -19,7 +19,7 @@ from leaks import MARKED_KEY, MARKED_TRANSCRIPT
 from silences import WatchedSilence
 from web_app.calls import Calls
 from web_app.pages import clock, conversation, time_line
-from web_app.problems import ANSWERS, problem_of
+from web_app.problems import ANSWERS
 from web_app_server import serving, serving_with_simulator
 
 import ghl_voice_async
@@ -145,6 +145,15 @@ async def test_markup_in_a_call_is_text_on_its_page(http: aiohttp.ClientSession,
 async def test_the_form_for_one_call_leads_to_its_page(http: aiohttp.ClientSession) -> None:
     async with http.get("/calls", params={"call_id": " a/b "}, allow_redirects=False) as answer:
         assert (answer.status, answer.headers["Location"]) == (303, "/calls/a%2Fb")
+
+
+@pytest.mark.parametrize("dots", [".", "..", " .. "])
+async def test_dots_that_a_browser_takes_out_of_an_address_are_no_call_id(
+    http: aiohttp.ClientSession, dots: str
+) -> None:
+    async with http.get("/calls", params={"call_id": dots}, allow_redirects=False) as answer:
+        assert (answer.status, answer.content_type) == (422, "text/html")
+        assert "A call id is more than dots." in await answer.text()
 
 
 @pytest.mark.parametrize(
@@ -311,9 +320,63 @@ def test_each_error_has_the_status_of_the_table_in_the_docs(error: str, status: 
     assert re.search(rf"^\|.*`{error}`.*\| {status} \|", page, re.MULTILINE)
 
 
-def test_an_error_of_the_applications_own_is_not_shown() -> None:
-    problem = problem_of(KeyError("secret"))
-    assert (problem.status, problem.what) == (500, "This application failed.")
+@pytest.mark.parametrize(("path", "form"), [("/calls/a", "text/html"), ("/api/calls/a", "application/problem+json")])
+async def test_an_error_of_the_applications_own_is_not_shown(
+    http: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch, path: str, form: str
+) -> None:
+    def broken(*_: object) -> None:
+        raise KeyError("secret")
+
+    monkeypatch.setattr(Calls, "get", broken)
+    status, content_type, body = await got(http, path)
+    assert (status, content_type) == (500, form)
+    assert "This application failed." in body
+    assert "secret" not in body
+
+
+async def test_a_method_that_is_not_allowed_comes_with_those_that_are(http: aiohttp.ClientSession) -> None:
+    async with http.delete("/api/bulk") as answer:
+        assert (answer.status, answer.headers["Allow"]) == (405, "POST")
+
+
+@pytest.mark.parametrize("chunked", [False, True], ids=["of a known length", "in chunks"])
+async def test_a_body_that_is_too_large_is_not_read_to_its_end(
+    http: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch, *, chunked: bool
+) -> None:
+    monkeypatch.setattr("web_app.middleware.MAX_BODY", 100)
+    body = json.dumps({"call_ids": ["a" * 100]}).encode()
+
+    async def pieces() -> AsyncIterator[bytes]:
+        yield body[:50]
+        yield body[50:]
+
+    headers = {"Content-Type": "application/json"}
+    async with http.post("/api/bulk", data=pieces() if chunked else body, headers=headers) as answer:
+        assert (answer.status, answer.content_type) == (413, "application/problem+json")
+        assert (await answer.json())["detail"] == "A request may have 100 bytes at most."
+
+
+# The headers of all answers
+
+
+@pytest.mark.parametrize("path", ["/", "/calls/6500001fe412c3d768bfeb10", "/api/calls/6500001fe412c3d768bfeb10", "/no"])
+async def test_no_answer_about_calls_is_stored_or_framed_or_runs_what_is_not_ours(
+    http: aiohttp.ClientSession, path: str
+) -> None:
+    async with http.get(path) as answer:
+        assert answer.headers["Cache-Control"] == "no-store"
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        assert answer.headers["Content-Security-Policy"] == "default-src 'self'; frame-ancestors 'none'"
+
+
+async def test_static_files_may_be_stored(http: aiohttp.ClientSession) -> None:
+    async with http.get("/static/bulk.js") as answer:
+        assert "Cache-Control" not in answer.headers
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+
+
+async def test_no_schema_is_published(http: aiohttp.ClientSession) -> None:
+    assert (await got(http, "/openapi.json"))[0] == 404
 
 
 # A bulk

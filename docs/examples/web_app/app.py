@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 from typing import Annotated, Any
 from urllib.parse import quote
 
-from fastapi import Depends, FastAPI, Request, Response
+from fastapi import Depends, FastAPI, HTTPException, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 from fastapi.staticfiles import StaticFiles
 from sse_starlette import EventSourceResponse
@@ -13,6 +13,7 @@ from sse_starlette import EventSourceResponse
 from ghl_voice_async import encode_call_log
 from web_app import bulk
 from web_app.calls import Calls, open_calls
+from web_app.middleware import BodyLimit, SafeHeaders
 from web_app.pages import HERE, conversation, templates, time_line
 from web_app.problems import answer_errors
 
@@ -30,7 +31,9 @@ def the_calls(request: Request) -> Calls:
 
 CallsOfTheApp = Annotated[Calls, Depends(the_calls)]
 
-app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None)  # those pages load scripts from elsewhere
+app = FastAPI(lifespan=lifespan, openapi_url=None)
+app.add_middleware(BodyLimit)
+app.add_middleware(SafeHeaders)
 app.state.suggested_ids = []
 app.mount("/static", StaticFiles(directory=HERE / "static"))
 answer_errors(app)
@@ -53,7 +56,10 @@ async def start(request: Request) -> Response:
 
 @app.get("/calls")
 async def call_named_in_the_form(call_id: str) -> RedirectResponse:
-    return RedirectResponse(f"/calls/{quote(call_id.strip(), safe='')}", status_code=303)
+    call_id = call_id.strip()
+    if call_id in {".", ".."}:  # a browser would take them out of the address
+        raise HTTPException(422, "A call id is more than dots")
+    return RedirectResponse(f"/calls/{quote(call_id, safe='')}", status_code=303)
 
 
 @app.get("/calls/{call_id:path}", response_class=HTMLResponse)
