@@ -177,6 +177,7 @@ def test_a_bulk_can_be_stopped_and_begun_again(page: Page, simulator: VoiceAISer
     assert not page.is_enabled("#fetch")
     page.click("#stop")
     page.wait_for(lambda: page.text("#state") == "Stopped.")
+    assert page.run("document.activeElement.id") == "fetch"
     page.click("#fetch")
     page.wait_for(lambda: page.text("#state") == "All done.")
     assert page.text(".counts") == "4 of 4, 1 failed"
@@ -242,6 +243,14 @@ def test_an_application_that_is_gone_is_said_in_the_page_that_is_still_open(page
     page.type("#call-ids", "a")
     page.click("#fetch")
     page.wait_for(lambda: page.text("#state").startswith("The connection to this application was lost."))
+
+
+def test_an_answer_of_a_proxy_in_front_is_said_to_be_one(page: Page) -> None:
+    page.open("/")
+    page.run("window.fetch = async () => new Response('<h1>Bad gateway</h1>', { status: 502 })")
+    page.type("#call-ids", "a")
+    page.click("#fetch")
+    page.wait_for(lambda: page.text("#state") == "The server answered with the status 502.")
 
 
 @pytest.mark.parametrize("path", ["/", "/calls/6500001fe412c3d768bfeb10", "/calls/no-such-call"])

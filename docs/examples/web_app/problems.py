@@ -93,9 +93,13 @@ def problem_of(error: Exception) -> Problem:
 
 def answer(request: Request, error: Exception) -> Response:
     problem = problem_of(error)
-    if problem.status >= 500:
+    if problem.status >= 500 and isinstance(
+        error, GHLVoiceError
+    ):  # an error of our own is raised again, and logged then
         logger.error("%s: %s", type(error).__name__, error)  # neither has the token, nor what was said in the call
-    headers = {} if problem.retry_after is None else {"Retry-After": str(ceil(problem.retry_after))}
+    headers = dict(error.headers or {}) if isinstance(error, HTTPException) else {}
+    if problem.retry_after is not None:
+        headers["Retry-After"] = str(ceil(problem.retry_after))
     if request.url.path.startswith("/api/"):
         content, media_type = problem.as_json(), "application/problem+json"
         return JSONResponse(content, problem.status, headers, media_type)
@@ -103,5 +107,5 @@ def answer(request: Request, error: Exception) -> Response:
 
 
 def answer_errors(app: FastAPI) -> None:
-    for kind in (GHLVoiceError, RequestValidationError, HTTPException):
+    for kind in (GHLVoiceError, RequestValidationError, HTTPException, Exception):
         app.add_exception_handler(kind, answer)

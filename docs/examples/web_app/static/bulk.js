@@ -20,6 +20,7 @@ async function run(callIds) {
     say(running.signal.aborted ? "Stopped." : `The connection to this application was lost. ${error.message}`);
   }
   byId("fetch").disabled = false;
+  if (document.activeElement === byId("stop")) byId("fetch").focus(); // a button that is disabled drops the focus
   byId("stop").disabled = true;
 }
 
@@ -31,7 +32,10 @@ async function follow(callIds, signal) {
     body: JSON.stringify({ call_ids: callIds }),
     signal,
   });
-  if (!answer.ok) return say((await answer.json()).detail);
+  if (!answer.ok) {
+    const problem = await answer.json().catch(() => null); // a proxy in front answers in words of its own
+    return say(problem?.detail ?? `The server answered with the status ${answer.status}.`);
+  }
   for await (const { name, data } of serverSentEvents(answer.body)) {
     if (name === "result") show(data);
     if (name === "end") return say("All done.");
