@@ -71,7 +71,33 @@ async def test_an_error_is_an_answer(
         assert (answer.status, answer.content_type) == (status, "application/problem+json")
         problem = await answer.json()
     assert problem["error"] == said
-    assert call_id in problem["detail"]
+    assert status >= 500 or call_id in problem["detail"]
+
+
+async def test_what_is_for_the_operator_is_in_the_log_and_not_in_the_answer(
+    server: VoiceAIServer, http: aiohttp.ClientSession, caplog: pytest.LogCaptureFixture
+) -> None:
+    server.token = "another"
+    async with http.get("/calls/a") as answer:
+        assert (await answer.json())["detail"] == "Bad Gateway"
+    async with http.post("/bulk", data="b") as answer:
+        assert [line["detail"] for line in await lines_of(answer)] == ["Bad Gateway"]
+    logged = [record.getMessage() for record in caplog.records if record.name == "aiohttp_app"]
+    assert len(logged) == 2
+    assert all(message.startswith("AuthenticationError: ") and "token" in message for message in logged)
+
+
+@pytest.mark.parametrize(
+    ("content_type", "body"),
+    [("text/plain; charset=klingon", b"a"), ("text/plain", b"\xff"), ("text/plain; charset=idna", b"\xff")],
+    ids=["an unknown charset", "bytes of another charset", "a charset that fails in its own way"],
+)
+async def test_a_body_that_is_no_text_is_a_bad_request(
+    http: aiohttp.ClientSession, content_type: str, body: bytes
+) -> None:
+    async with http.post("/bulk", data=body, headers={"Content-Type": content_type}) as answer:
+        assert (answer.status, answer.content_type) == (400, "application/problem+json")
+        assert (await answer.json())["detail"] == "The body is not text in the charset that it claims, or in UTF-8."
 
 
 async def test_a_stopped_simulator_is_a_bad_gateway(server: VoiceAIServer, http: aiohttp.ClientSession) -> None:

@@ -1,9 +1,11 @@
 """The same with aiohttp alone: a call log as JSON, and a bulk as JSON lines while it happens."""
 
 import json
+import logging
 import os
 from collections.abc import AsyncIterator
 from contextlib import aclosing
+from http import HTTPStatus
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
@@ -20,6 +22,7 @@ from ghl_voice_async import (
     VoiceAIClient,
 )
 
+logger = logging.getLogger(__name__)
 CLIENT = web.AppKey("CLIENT", VoiceAIClient)
 LOCATION = web.AppKey("LOCATION", str)
 # An error that is not here is HighLevel's or the network's, or about our token: a bad gateway.
@@ -50,12 +53,24 @@ async def errors_as_answers(request: web.Request, handler: Handler) -> web.Strea
     try:
         return await handler(request)
     except GHLVoiceError as error:
-        status = next((STATUSES[kind] for kind in type(error).__mro__ if kind in STATUSES), 502)
-        return web.json_response(told(error), status=status, content_type="application/problem+json")
+        return problem(status_of(error), told(error))
+
+
+def problem(status: int, content: dict[str, object]) -> web.Response:
+    return web.json_response(content, status=status, content_type="application/problem+json")
+
+
+def status_of(error: Exception) -> int:
+    return next((STATUSES[kind] for kind in type(error).__mro__ if kind in STATUSES), 502)
 
 
 def told(error: Exception) -> dict[str, object]:
-    return {"error": type(error).__name__, "detail": str(error)}
+    """Say what is wrong with the request in the library's words. Those about anything else are for the log."""
+    status, name = status_of(error), type(error).__name__
+    if status < 500:
+        return {"error": name, "detail": str(error)}
+    logger.error("%s: %s", name, error)
+    return {"error": name, "detail": HTTPStatus(status).phrase}
 
 
 def shown(call: CallLog) -> dict[str, object]:
@@ -72,7 +87,10 @@ async def one_call(request: web.Request) -> web.Response:
 
 @routes.post("/bulk")
 async def many_calls(request: web.Request) -> web.StreamResponse:
-    call_ids = (await request.text()).split()
+    try:
+        call_ids = (await request.text()).split()
+    except (LookupError, UnicodeError):
+        return problem(400, {"detail": "The body is not text in the charset that it claims, or in UTF-8."})
     response = web.StreamResponse(headers={"Content-Type": "application/jsonl"})
     async with aclosing(request.app[CLIENT].fetch_call_logs(call_ids, request.app[LOCATION])) as results:
         await response.prepare(request)
