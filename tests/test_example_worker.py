@@ -367,6 +367,34 @@ async def test_reading_ends_when_it_is_cancelled_even_where_redis_loses_that(
         assert await reading == "the end"
 
 
+async def test_what_cannot_be_stored_is_delivered_again_until_it_can(
+    worker: Worker, tasks: ModuleType, simulator: Simulator, redis_url: str
+) -> None:
+    call_ids = simulator.server.call_ids(5, "full")
+    with closing(sqlite3.connect(worker.database)) as database:
+        database.execute(
+            "CREATE TRIGGER full BEFORE INSERT ON call_logs WHEN NEW.location_id = 'full' "
+            "BEGIN SELECT RAISE(ABORT, 'database or disk is full'); END"
+        )
+        database.commit()
+        batch = await tasks.fetch_batch.kiq(call_ids, "full")
+        event = await tasks.fetch_call.kiq(call_ids[0], "full")
+        try:
+            said = [f"task {task.task_id} stays in Redis and is run again later: " for task in (batch, event)]
+            await until(lambda: all(worker.log.count(line) >= 2 for line in said))
+            assert not await batch.is_ready()
+            assert not await event.is_ready()
+        finally:
+            database.execute("DROP TRIGGER full")
+            database.commit()
+    assert (await result_of(event)).error is None
+    summary = (await result_of(batch)).return_value
+    assert (summary.stored_before + summary.fetched, summary.failed) == (5, [])
+    assert set(worker.stored("full")) == set(call_ids)
+    with Redis.from_url(redis_url) as redis:
+        await until(lambda: redis.xlen("ended-calls") == 0)
+
+
 @contextmanager
 def enqueueing(call_ids: list[str], location_id: str, variables: dict[str, str]) -> Iterator[subprocess.Popen[str]]:
     """Run the program that sends calls, which waits for what becomes of them."""

@@ -9,7 +9,7 @@ from taskiq import TaskiqEvents, TaskiqState
 from taskiq.serializers import JSONSerializer
 
 from ghl_voice_async import GHLVoiceError, RetryPolicy, VoiceAIClient
-from worker.redelivery import NoResultWhenStopping, RedeliveringBroker
+from worker.redelivery import RedeliveredOnFailure, RedeliveringBroker
 from worker.results import WholeErrorsBackend
 from worker.settings import Settings
 from worker.storage import Storage
@@ -34,7 +34,7 @@ broker = (
             serializer=JSONSerializer(),  # the default, pickle, runs whatever code somebody wrote into Redis
         )
     )
-    .with_middlewares(NoResultWhenStopping())
+    .with_middlewares(RedeliveredOnFailure())
 )
 
 

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, Iterable
 from contextlib import suppress
+from contextvars import ContextVar
 from functools import partial
 from typing import Any
 
@@ -12,7 +13,14 @@ from redis.exceptions import RedisError
 from taskiq import AckableMessage, NoResultError, TaskiqMessage, TaskiqMiddleware, TaskiqResult
 from taskiq_redis import RedisStreamBroker
 
+from ghl_voice_async import GHLVoiceError
+
 logger = logging.getLogger(__name__)
+
+OUTCOMES = (GHLVoiceError, TypeError, ValueError)
+"""What would come out again: what became of the call, and what is wrong with the message itself."""
+
+is_to_be_redelivered = ContextVar("is_to_be_redelivered", default=False)  # each message has a context of its own
 
 
 class RedeliveringBroker(RedisStreamBroker):
@@ -66,7 +74,7 @@ class RedeliveringBroker(RedisStreamBroker):
 
     async def _acknowledge(self, id_: bytes) -> None:
         self._held.discard(id_)
-        if self.is_stopping:  # the task was cut off
+        if self.is_stopping or is_to_be_redelivered.get():
             return
         async with Redis(connection_pool=self.connection_pool) as redis, redis.pipeline() as both:
             both.xack(self.queue_name, self.consumer_group_name, id_)
@@ -93,10 +101,18 @@ def _is_cancelled() -> bool:
     return task is not None and task.cancelling() > 0
 
 
-class NoResultWhenStopping(TaskiqMiddleware):
-    """Keeps what goes wrong because the client is closed from being somebody's result: there will be a better one."""
+class RedeliveredOnFailure(TaskiqMiddleware):
+    """Keeps what goes wrong in this process, and not with the call, from being the result: there will be a better one.
+
+    That is all that happens because the process stops, and errors such as those of a database that is full.
+    """
 
     def on_error(self, message: TaskiqMessage, result: TaskiqResult[Any], exception: BaseException) -> None:
         if isinstance(self.broker, RedeliveringBroker) and self.broker.is_stopping:
             logger.info("task %s is left to another process, since this one stops", message.task_id)
-            result.error = NoResultError()
+        elif isinstance(exception, OUTCOMES):
+            return
+        else:
+            logger.error("task %s stays in Redis and is run again later: %r", message.task_id, exception)
+        is_to_be_redelivered.set(True)
+        result.error = NoResultError()
