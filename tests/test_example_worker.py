@@ -199,6 +199,17 @@ async def test_a_batch_is_stored_and_its_summary_names_what_failed(
     assert worker.failures("batch") == {"of-no-call": "NotFoundError", "a/b": "InvalidInputError"}
 
 
+async def test_an_id_that_is_no_text_fails_and_not_the_batch_with_it(
+    worker: Worker, tasks: ModuleType, simulator: Simulator
+) -> None:
+    (call_id,) = simulator.server.call_ids(1, "no-text")
+    result = await result_of(await tasks.fetch_batch.kiq([call_id, "c\ud83d", f"{call_id}\0"], "no-text"))
+    assert result.error is None
+    assert [call.error for call in result.return_value.failed] == ["InvalidInputError"] * 2
+    assert set(worker.stored("no-text")) == {call_id}
+    assert worker.failures("no-text") == dict.fromkeys(["c\\ud83d", f"{call_id}\0"], "InvalidInputError")
+
+
 async def test_the_commands_of_the_page_send_calls_and_print_what_is_said(
     worker: Worker, simulator: Simulator, redis_url: str, tmp_path: Path
 ) -> None:

@@ -2,16 +2,19 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from taskiq.cli.worker.args import WorkerArgs
 from worker import demo
 from worker.redis_server import MISSING
 from worker.results import error_from_json, error_to_json
 from worker.settings import Settings
+from worker.storage import Storage
 
 from ghl_voice_async import (
     AttemptTimeoutError,
+    CallRef,
     DailyLimitError,
     DecodeError,
     GHLVoiceError,
@@ -19,7 +22,11 @@ from ghl_voice_async import (
     NotFoundError,
     RateLimitError,
     TransportError,
+    decode_call_log,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
 
 DOCS = Path(__file__).parents[1] / "docs"
 
@@ -43,6 +50,11 @@ def test_the_settings_are_those_of_the_environment(monkeypatch: pytest.MonkeyPat
     for name, value in {"REDIS_URL": "redis://elsewhere", "GHL_PROCESSES": "4", "REDELIVER_AFTER": "2.5"}.items():
         monkeypatch.setenv(name, value)
     assert Settings.from_environment() == Settings(redis_url="redis://elsewhere", processes=4, redeliver_after=2.5)
+
+
+def test_without_a_number_of_processes_there_are_as_many_as_taskiq_starts() -> None:
+    by_default = WorkerArgs.from_cli(["worker.broker:broker"])
+    assert Settings().processes == by_default.workers
 
 
 def test_the_page_has_every_setting() -> None:
@@ -86,6 +98,29 @@ def test_the_headers_of_an_error_are_found_in_any_case_after_json() -> None:
 def test_json_that_names_another_class_makes_no_error_of_it() -> None:
     with pytest.raises(ValueError, match="not an error of ghl_voice_async: 'Any'"):
         error_from_json('{"class": "Any", "args": [], "attributes": {}}')
+
+
+@pytest.fixture
+async def storage(tmp_path: Path) -> AsyncIterator[Storage]:
+    storage = Storage(tmp_path / "calls.db")
+    yield storage
+    await storage.aclose()
+
+
+HALF_A_PAIR = "c\ud83d"
+WITH_NUL = "c1\0rest"
+
+
+async def test_of_a_list_with_ids_that_are_no_text_what_is_missing_is_that_of_the_list(storage: Storage) -> None:
+    await storage.save(CallRef("c1", "L"), decode_call_log(b'{"id": "c1"}'))
+    assert await storage.missing(["c1", HALF_A_PAIR, WITH_NUL, "c2"], "L") == [HALF_A_PAIR, WITH_NUL, "c2"]
+    assert await storage.missing(["c1"], "L\udc00") == ["c1"]
+
+
+async def test_failures_of_ids_that_are_no_text_are_kept_escaped(storage: Storage) -> None:
+    refs = [CallRef(HALF_A_PAIR, "L"), CallRef("c2", "L\udc00")]
+    await storage.save_failures(refs, InvalidInputError(f"no such id: {HALF_A_PAIR}"))
+    assert await storage.failed() == [CallRef("c\\ud83d", "L"), CallRef("c2", "L\\udc00")]
 
 
 def test_without_redis_the_demo_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

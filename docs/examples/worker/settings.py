@@ -14,7 +14,7 @@ class Settings:
     redis_url: str = "redis://localhost:6379"
     base_url: str = "https://services.leadconnectorhq.com"
     database: Path = Path("calls.db")
-    processes: int = 1
+    processes: int = 2  # as many as `taskiq worker` starts by itself
     """All that share the API's limit: every process of every `taskiq worker` with this app and these locations."""
     max_attempts: int = 5
     redeliver_after: float = 60.0

@@ -63,12 +63,13 @@ class Storage:
 
 
 def _missing(database: sqlite3.Connection, call_ids: Iterable[str], location_id: str) -> list[str]:
+    wanted = [*call_ids]
     rows = database.execute(
-        "SELECT value FROM json_each(?) WHERE NOT EXISTS "
-        "(SELECT * FROM call_logs WHERE location_id = ? AND call_id = value)",
-        (json.dumps([*call_ids]), location_id),
+        "SELECT call_id FROM call_logs WHERE location_id = ? AND call_id IN (SELECT value FROM json_each(?))",
+        (_as_text(location_id), json.dumps(wanted)),
     )
-    return [call_id for (call_id,) in rows]
+    stored = {call_id for (call_id,) in rows}
+    return [call_id for call_id in wanted if call_id not in stored]
 
 
 def _save(database: sqlite3.Connection, ref: CallRef, call_log: CallLog) -> None:
@@ -88,8 +89,16 @@ def _save_failures(database: sqlite3.Connection, refs: Iterable[CallRef], error:
         database.executemany(
             "INSERT INTO failures (location_id, call_id, error, message) VALUES (?, ?, ?, ?) "
             "ON CONFLICT DO UPDATE SET error = excluded.error, message = excluded.message",
-            [(ref.location_id, ref.call_id, type(error).__name__, str(error)) for ref in refs],
+            [
+                (_as_text(ref.location_id), _as_text(ref.call_id), type(error).__name__, _as_text(str(error)))
+                for ref in refs
+            ],
         )
+
+
+def _as_text(sent: str) -> str:
+    """Escape the halves of surrogate pairs, which JSON can bring and SQLite does not take."""
+    return sent.encode(errors="backslashreplace").decode()
 
 
 def _failed(database: sqlite3.Connection) -> list[CallRef]:
