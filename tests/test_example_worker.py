@@ -21,7 +21,7 @@ from blocks import ROOT, blocks_of
 from redis import Redis
 from surroundings import need
 from terminal import commands_of
-from worker.redis_server import running_redis_server
+from worker.redis_server import free_port, running_redis_server, running_redis_server_at
 
 from ghl_voice_async import AuthenticationError, NotFoundError, TransportError, VoiceAIClient, decode_call_log
 from ghl_voice_async.testing import Latency, Silence, VoiceAIServer, running_in_thread
@@ -355,6 +355,30 @@ async def test_a_worker_that_is_told_to_stop_leaves_what_it_cannot_finish_to_the
         with running_worker(variables, tmp_path, processes=1):
             printed, _ = await asyncio.to_thread(enqueue.communicate, timeout=PATIENCE)
     assert printed == "BatchSummary(stored_before=4, fetched=1, failed=[])\n"
+
+
+async def test_a_worker_waits_for_a_redis_that_is_away_and_goes_on_when_it_is_back(
+    simulator: Simulator, tmp_path: Path
+) -> None:
+    need("redis-server")
+    port = free_port()
+    url = f"redis://127.0.0.1:{port}"
+    variables = environment(url, simulator, tmp_path)
+    late, *prompt = call_ids = simulator.server.call_ids(5, "redis")
+    simulator.server.fail(Latency(1.0), call_id=late, location_id="redis")
+    with ExitStack() as stack:
+        with running_redis_server_at(port, str(tmp_path)):
+            worker = stack.enter_context(running_worker(variables, tmp_path, processes=1))
+            with enqueueing(call_ids, "redis", variables):
+                await until(lambda: set(worker.stored("redis")) == set(prompt))
+        await until(lambda: "Redis is away" in worker.log)
+        with running_redis_server_at(port, str(tmp_path)), Redis.from_url(url) as redis:
+            await until(lambda: redis.xlen("ended-calls") == 0)
+            with enqueueing(simulator.server.call_ids(2, "back"), "back", variables) as enqueue:
+                printed, _ = await asyncio.to_thread(enqueue.communicate, timeout=PATIENCE)
+    assert printed == "BatchSummary(stored_before=0, fetched=2, failed=[])\n"
+    assert set(worker.stored("redis")) == set(call_ids)
+    assert worker.log.count("Listening started.") == 1
 
 
 async def test_reading_ends_when_it_is_cancelled_even_where_redis_loses_that(

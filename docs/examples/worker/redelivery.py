@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
+from redis.exceptions import ConnectionError, RedisError, TimeoutError  # noqa: A004  # not Python's
 from taskiq import AckableMessage, NoResultError, TaskiqMessage, TaskiqMiddleware, TaskiqResult
 from taskiq_redis import RedisStreamBroker
 
@@ -26,10 +26,11 @@ is_to_be_redelivered = ContextVar("is_to_be_redelivered", default=False)  # each
 class RedeliveringBroker(RedisStreamBroker):
     """A message stays in Redis until its result is there. Those of a process that died go to another one.
 
-    Four things are other than in `RedisStreamBroker`. It looks for messages of the dead only after new ones arrived,
+    Five things are other than in `RedisStreamBroker`. It looks for messages of the dead only after new ones arrived,
     and here that does not take any. It takes a message that is worked at for longer than `idle_timeout` for one of
     the dead, and here the living give a sign of life for each that they have. It leaves all messages in the stream for
-    ever, and here those that are done are deleted. And a process that stops leaves what it did not finish to others.
+    ever, and here those that are done are deleted. It ends when Redis is away for a moment, and here it waits for it.
+    And a process that stops leaves what it did not finish to others.
     """
 
     _held: set[bytes]
@@ -51,20 +52,30 @@ class RedeliveringBroker(RedisStreamBroker):
         await super().shutdown()
 
     async def listen(self) -> AsyncGenerator[AckableMessage, None]:
-        group, consumer, cursor = self.consumer_group_name, self.consumer_name, b"0-0"
-        streams: Any  # redis types the answers of all its protocols at once
+        cursor = b"0-0"
         async with Redis(connection_pool=self.connection_pool) as redis:
             while not _is_cancelled():
-                cursor, abandoned, *_ = await redis.xautoclaim(
-                    self.queue_name, group, consumer, self.idle_timeout, start_id=cursor, count=10
-                )
-                for message in self._hold(abandoned):
+                try:
+                    cursor, messages = await self._receive(redis, cursor)
+                except (ConnectionError, TimeoutError) as error:
+                    logger.warning("Redis is away, asked again in a second: %s", error)
+                    await asyncio.sleep(1)
+                    continue
+                for message in self._hold(messages):
                     yield message
-                # One at a time: what a process has no room for is another's.
-                streams = await redis.xreadgroup(group, consumer, {self.queue_name: ">"}, count=1, block=self.block)
-                for _, new in streams:
-                    for message in self._hold(new):
-                        yield message
+
+    async def _receive(self, redis: Redis, cursor: bytes) -> tuple[bytes, list[Any]]:
+        """Take what the dead left or, where that is nothing, what is new. Return with it where to go on looking."""
+        group, consumer = self.consumer_group_name, self.consumer_name
+        streams: Any  # redis types the answers of all its protocols at once
+        cursor, abandoned, *_ = await redis.xautoclaim(
+            self.queue_name, group, consumer, self.idle_timeout, start_id=cursor, count=10
+        )
+        if abandoned:
+            return cursor, abandoned
+        # One at a time: what a process has no room for is another's.
+        streams = await redis.xreadgroup(group, consumer, {self.queue_name: ">"}, count=1, block=self.block)
+        return cursor, [message for _, new in streams for message in new]
 
     def _hold(self, messages: Iterable[tuple[bytes, dict[bytes, bytes]]]) -> list[AckableMessage]:
         """Keep the messages from others, but for those that this process has already."""
@@ -76,10 +87,13 @@ class RedeliveringBroker(RedisStreamBroker):
         self._held.discard(id_)
         if self.is_stopping or is_to_be_redelivered.get():
             return
-        async with Redis(connection_pool=self.connection_pool) as redis, redis.pipeline() as both:
-            both.xack(self.queue_name, self.consumer_group_name, id_)
-            both.xdel(self.queue_name, id_)
-            await both.execute()
+        try:
+            async with Redis(connection_pool=self.connection_pool) as redis, redis.pipeline() as both:
+                both.xack(self.queue_name, self.consumer_group_name, id_)
+                both.xdel(self.queue_name, id_)
+                await both.execute()
+        except RedisError as error:
+            logger.warning("message %s is not acknowledged, and is delivered again later: %s", id_.decode(), error)
 
     async def _give_signs_of_life(self) -> None:
         async with Redis(connection_pool=self.connection_pool) as redis:
