@@ -37,6 +37,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")  # of the broker that send
 EXAMPLES = ROOT / "docs" / "examples"
 PATIENCE = 60.0
 REDELIVER_AFTER = 1.5
+TASKIQ_WORKER = [sys.executable, "-m", "taskiq", "worker", "worker.broker:broker", "worker.tasks"]
 
 
 @pytest.fixture(scope="module")
@@ -120,8 +121,7 @@ def environment(redis_url: str, simulator: Simulator, folder: Path) -> dict[str,
 
 @contextmanager
 def running_worker(variables: dict[str, str], folder: Path, *, processes: int) -> Iterator[Worker]:
-    command = [sys.executable, "-m", "taskiq", "worker", "worker.broker:broker", "worker.tasks"]
-    command += ["--workers", str(processes), "--wait-tasks-timeout", "0.5"]
+    command = [*TASKIQ_WORKER, "--workers", str(processes), "--wait-tasks-timeout", "0.5"]
     log_file = folder / "worker.log"
     with (
         log_file.open("wb") as log,
@@ -355,6 +355,20 @@ async def test_a_worker_that_is_told_to_stop_leaves_what_it_cannot_finish_to_the
         with running_worker(variables, tmp_path, processes=1):
             printed, _ = await asyncio.to_thread(enqueue.communicate, timeout=PATIENCE)
     assert printed == "BatchSummary(stored_before=4, fetched=1, failed=[])\n"
+
+
+async def test_without_a_token_a_process_says_so_in_one_line_and_ends(
+    redis_url: str, simulator: Simulator, tmp_path: Path
+) -> None:
+    command = [*TASKIQ_WORKER, "--workers", "1", "--max-fails", "1"]
+    variables = {**environment(f"{redis_url}/2", simulator, tmp_path), "GHL_ACCESS_TOKEN": ""}
+    ended = await asyncio.to_thread(
+        subprocess.run, command, env=variables, cwd=tmp_path, capture_output=True, text=True, timeout=PATIENCE
+    )
+    (line,) = [line for line in ended.stderr.splitlines() if "GHL_ACCESS_TOKEN" in line]
+    assert line.startswith("This worker process cannot start: ")
+    assert "Traceback" not in ended.stderr
+    assert "no attribute" not in ended.stderr
 
 
 async def test_a_worker_waits_for_a_redis_that_is_away_and_goes_on_when_it_is_back(

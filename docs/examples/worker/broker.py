@@ -3,6 +3,7 @@
 import logging
 import os
 import socket
+import sys
 from datetime import timedelta
 
 from taskiq import TaskiqEvents, TaskiqState
@@ -46,15 +47,20 @@ def says_more_than_the_task(record: logging.LogRecord) -> bool:
 @broker.on_event(TaskiqEvents.WORKER_STARTUP)
 async def open_client(state: TaskiqState) -> None:
     logging.getLogger("taskiq.receiver.receiver").addFilter(says_more_than_the_task)
+    try:
+        state.client = VoiceAIClient(
+            base_url=settings.base_url,
+            retry=RetryPolicy(max_attempts=settings.max_attempts),
+            rate_limit=settings.rate_limit,
+        )
+    except (GHLVoiceError, ValueError) as error:
+        sys.exit(f"This worker process cannot start: {error}")
     state.storage = Storage(settings.database)
-    state.client = VoiceAIClient(
-        base_url=settings.base_url,
-        retry=RetryPolicy(max_attempts=settings.max_attempts),
-        rate_limit=settings.rate_limit,
-    )
 
 
 @broker.on_event(TaskiqEvents.WORKER_SHUTDOWN)
 async def close_client(state: TaskiqState) -> None:
-    await state.client.aclose()
-    await state.storage.aclose()
+    if "client" in state:
+        await state.client.aclose()
+    if "storage" in state:
+        await state.storage.aclose()
