@@ -136,6 +136,7 @@ async def test_the_refresh_exchanges_the_refresh_token_and_keeps_the_next_one(
         monkeypatch.setenv(name, value)
     example = runpy.run_path(str(EXAMPLES / "oauth_refresh.py"))
     example["store_refresh_token"]("the first one")
+    assert os.lstat("refresh-token").st_mode & 0o777 == 0o600  # only who it belongs to may read it
     forms: list[dict[str, Any]] = []
 
     async def token(request: web.Request) -> web.Response:

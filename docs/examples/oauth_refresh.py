@@ -13,6 +13,7 @@ def load_refresh_token() -> str:
 
 
 def store_refresh_token(refresh_token: str) -> None:
+    STORED.touch(mode=0o600)  # nobody else may read it
     STORED.write_text(refresh_token)
 
 
