@@ -36,7 +36,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")  # of the broker that send
 
 EXAMPLES = ROOT / "docs" / "examples"
 PATIENCE = 60.0
-REDELIVER_AFTER = 1.5
+REDELIVER_AFTER = 2.5  # more than a busy machine lets a process wait
 TASKIQ_WORKER = [sys.executable, "-m", "taskiq", "worker", "worker.broker:broker", "worker.tasks"]
 
 
@@ -307,7 +307,7 @@ async def test_a_batch_that_takes_longer_than_a_redelivery_is_not_run_twice(
     worker: Worker, tasks: ModuleType, simulator: Simulator
 ) -> None:
     call_ids = simulator.server.call_ids(2, "long")
-    simulator.server.fail(Latency(2 * REDELIVER_AFTER), call_id=call_ids[0], location_id="long")
+    simulator.server.fail(Latency(1.6 * REDELIVER_AFTER), call_id=call_ids[0], location_id="long")
     result = await result_of(await tasks.fetch_batch.kiq(call_ids, "long"))
     assert result.return_value == tasks.BatchSummary(stored_before=0, fetched=2, failed=[])
     assert set(worker.stored("long")) == set(call_ids)
@@ -355,6 +355,49 @@ async def test_a_worker_that_is_told_to_stop_leaves_what_it_cannot_finish_to_the
         with running_worker(variables, tmp_path, processes=1):
             printed, _ = await asyncio.to_thread(enqueue.communicate, timeout=PATIENCE)
     assert printed == "BatchSummary(stored_before=4, fetched=1, failed=[])\n"
+
+
+async def test_who_sends_is_told_when_there_is_no_worker(redis_url: str, simulator: Simulator, tmp_path: Path) -> None:
+    impatient = (
+        "import asyncio; from worker import enqueue; enqueue.PATIENCE = 0.1; asyncio.run(enqueue.main(['L', 'c1']))"
+    )
+    ended = await asyncio.to_thread(
+        subprocess.run,
+        [sys.executable, "-c", impatient],
+        env=environment(f"{redis_url}/3", simulator, tmp_path),
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+    )
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert ended.stderr.startswith("No worker is running. What was sent waits in Redis")
+    with Redis.from_url(f"{redis_url}/3") as redis:
+        assert redis.xlen("ended-calls") == 1
+
+
+async def test_who_sends_sees_that_there_is_a_worker(worker: Worker, tasks: ModuleType) -> None:
+    await result_of(await tasks.fetch_call.kiq("of-no-call", "seen"))
+    assert await tasks.broker.has_workers()
+
+
+async def test_the_demo_loses_no_call(tmp_path: Path) -> None:
+    need("redis-server")
+    small = (
+        "from worker import demo; demo.LOCATIONS, demo.BATCH, demo.PATIENCE = ('dentist', 'garage'), 6, 40; demo.main()"
+    )
+    paths = os.pathsep.join([str(EXAMPLES), str(ROOT)])
+    ended = await asyncio.to_thread(
+        subprocess.run,
+        [sys.executable, "-c", small],
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": paths},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+    )
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert "asked for:              26 calls\nstored:                 26, each once\n" in ended.stdout
+    assert "the error of no call:   NotFoundError" in ended.stdout
 
 
 async def test_without_a_token_a_process_says_so_in_one_line_and_ends(

@@ -46,6 +46,12 @@ def test_a_number_of_processes_that_leaves_nothing_to_each_is_refused(processes:
         _ = Settings(processes=processes).rate_limit
 
 
+@pytest.mark.parametrize("seconds", [0.001, 0.0, -1.0, float("nan")])
+def test_a_redelivery_after_less_than_a_second_is_refused(seconds: float) -> None:
+    with pytest.raises(ValueError, match=f"REDELIVER_AFTER must be at least 1 second, not {seconds}"):
+        Settings(redeliver_after=seconds)
+
+
 def test_the_settings_are_those_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in {"REDIS_URL": "redis://elsewhere", "GHL_PROCESSES": "4", "REDELIVER_AFTER": "2.5"}.items():
         monkeypatch.setenv(name, value)

@@ -10,12 +10,13 @@ import sys
 from itertools import groupby
 from typing import Any
 
-from taskiq import AsyncTaskiqTask
+from taskiq import AsyncTaskiqTask, TaskiqResult, TaskiqResultTimeoutError
 
 from worker.broker import broker, settings
 from worker.storage import Storage
 from worker.tasks import fetch_batch, fetch_call
 
+PATIENCE = 60.0  # seconds without a result, after which to look whether there is a worker at all
 BATCH = 500  # little enough to be done in a minute or two, since one that is cut off is begun again
 
 
@@ -24,11 +25,20 @@ async def main(arguments: list[str]) -> None:
     try:
         sent = await send(arguments)
         for task in sent:
-            result = await task.wait_result()
+            result = await result_of(task)
             outcome = result.return_value or "stored"
             print(outcome if result.error is None else f"{type(result.error).__name__}: {result.error}")
     finally:
         await broker.shutdown()
+
+
+async def result_of(task: AsyncTaskiqTask[Any]) -> TaskiqResult[Any]:
+    while True:
+        try:
+            return await task.wait_result(timeout=PATIENCE)
+        except TaskiqResultTimeoutError:
+            if not await broker.has_workers():
+                sys.exit("No worker is running. What was sent waits in Redis for the next: do not send it again.")
 
 
 async def send(arguments: list[str]) -> list[AsyncTaskiqTask[Any]]:

@@ -77,6 +77,12 @@ class RedeliveringBroker(RedisStreamBroker):
         streams = await redis.xreadgroup(group, consumer, {self.queue_name: ">"}, count=1, block=self.block)
         return cursor, [message for _, new in streams for message in new]
 
+    async def has_workers(self) -> bool:
+        """Tell whether some process looked for messages, or gave a sign of life, within `idle_timeout`."""
+        async with Redis(connection_pool=self.connection_pool) as redis:
+            consumers = await redis.xinfo_consumers(self.queue_name, self.consumer_group_name)
+        return any(consumer["idle"] < self.idle_timeout for consumer in consumers)
+
     def _hold(self, messages: Iterable[tuple[bytes, dict[bytes, bytes]]]) -> list[AckableMessage]:
         """Keep the messages from others, but for those that this process has already."""
         taken = {id_: fields[b"data"] for id_, fields in messages if id_ not in self._held}

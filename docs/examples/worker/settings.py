@@ -20,6 +20,10 @@ class Settings:
     redeliver_after: float = 60.0
     """Seconds without a sign of life after which another process takes over what one was working at."""
 
+    def __post_init__(self) -> None:
+        if not self.redeliver_after >= 1:  # with much less, a process that is busy for a moment would count as dead
+            raise ValueError(f"REDELIVER_AFTER must be at least 1 second, not {self.redeliver_after}")
+
     @classmethod
     def from_environment(cls) -> "Settings":
         get = os.environ.get
