@@ -357,6 +357,11 @@ async def test_a_worker_that_is_told_to_stop_leaves_what_it_cannot_finish_to_the
     assert printed == "BatchSummary(stored_before=4, fetched=1, failed=[])\n"
 
 
+async def test_a_message_that_is_wrong_in_itself_is_not_delivered_again(worker: Worker, tasks: ModuleType) -> None:
+    result = await result_of(await tasks.fetch_batch.kiq(7, "wrong"))
+    assert isinstance(result.error, TypeError)
+
+
 async def test_who_sends_is_told_when_there_is_no_worker(redis_url: str, simulator: Simulator, tmp_path: Path) -> None:
     impatient = (
         "import asyncio; from worker import enqueue; enqueue.PATIENCE = 0.1; asyncio.run(enqueue.main(['L', 'c1']))"
