@@ -165,7 +165,7 @@ def model_hook(model: type[T], hook_for: HookFor, *, tagged: Tagged | None = Non
     scope: dict[str, Any] = {
         "Mismatch": Mismatch,
         "new": object.__new__,  # and every slot is filled below
-        "its_arguments": (model,),
+        "its_arguments": (model,),  # made once, where a call with a name makes them for each model
         "parse_instant": _parse_instant,
         "structure_object": structure_object,
         "utc": UTC,
