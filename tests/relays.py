@@ -49,6 +49,8 @@ class Relay:
             with suppress(ConnectionError, asyncio.IncompleteReadError):
                 await self._connect(reader, writer)
             writer.close()
+            with suppress(ConnectionError):
+                await writer.wait_closed()  # or the loop might end before it is
         except asyncio.CancelledError:
             writer.transport.abort()  # at once, since the loop ends
 
