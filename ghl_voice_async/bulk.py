@@ -231,21 +231,18 @@ class _Turn:
             self.permit = self.bulk.rate_limiter.acquire_at_once(location_id, max_pause=max_pause)
         if self.permit is None:
             return None
-        if self.is_asking:
-            self._let_others_ask()
+        self._let_others_ask()
         return self
 
     async def acquire(self, location_id: str, *, max_pause: float) -> Permit:
-        if self.has_place:
-            self._leave_place()
+        self._leave_place()
         if self.is_asking:
             self.bulk.schedule.wait(location_id)
         self.bulk.begin_soon()
         try:
             self.permit = await self.bulk.rate_limiter.acquire(location_id, max_pause=max_pause)
         finally:
-            if self.is_asking:
-                self._let_others_ask()
+            self._let_others_ask()
         try:
             await self.bulk.take_place()
         except asyncio.CancelledError:
@@ -258,7 +255,7 @@ class _Turn:
         permit, self.permit = self.permit, None
         assert permit is not None  # noqa: S101  # a permit is given back once
         permit.release(status=status, headers=headers)
-        if status == 429:  # and so it has a place, under which it was sent
+        if status == 429:
             self._leave_place()  # it waits from now on, be it asleep or for its permit
             self.bulk.begin_soon()
 
@@ -269,19 +266,19 @@ class _Turn:
 
     def end(self) -> None:
         """Take in that the call is over. Its worker goes on with another."""
-        if self.has_place:
-            self._leave_place()
-        if self.is_asking:
-            self._let_others_ask()
+        self._leave_place()
+        self._let_others_ask()
 
     def _leave_place(self) -> None:
-        self.has_place = False
-        self.bulk.leave_place()
+        if self.has_place:
+            self.has_place = False
+            self.bulk.leave_place()
 
     def _let_others_ask(self) -> None:
-        self.is_asking = False
-        self.bulk.schedule.allow(self.location_id)
-        self.bulk.begin_soon()
+        if self.is_asking:
+            self.is_asking = False
+            self.bulk.schedule.allow(self.location_id)
+            self.bulk.begin_soon()
 
 
 def _reference(given: object, location_id: str | None) -> tuple[CallRef, InvalidInputError | None]:

@@ -85,15 +85,13 @@ class Call:
     def take_permit(self) -> bool:
         """Take a permit that is free, or return False where it has to be waited for."""
         self.sent_at = None
-        patience = self.retry.max_elapsed - self.elapsed() if self.attempts else self.retry.max_elapsed
-        self.permit = self.rate_limiter.acquire_at_once(self.request.location_id, max_pause=patience)
+        self.permit = self.rate_limiter.acquire_at_once(self.request.location_id, max_pause=self._patience())
         return self.permit is not None
 
     async def wait_for_permit(self) -> None:
         """Wait until a request may be sent."""
         asked_at = self.now()
-        patience = self.retry.max_elapsed - self.elapsed()
-        self.permit = await self.rate_limiter.acquire(self.request.location_id, max_pause=patience)
+        self.permit = await self.rate_limiter.acquire(self.request.location_id, max_pause=self._patience())
         waited = self.now() - asked_at
         if self.attempts:
             self.waited_for_permits += waited
@@ -137,6 +135,9 @@ class Call:
                 )
             )
         permit.release(status=status, headers=headers)
+
+    def _patience(self) -> float:
+        return self.retry.max_elapsed - self.elapsed()
 
 
 @define

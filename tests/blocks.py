@@ -11,6 +11,7 @@ from attrs import frozen
 from markdown_it import MarkdownIt
 
 ROOT: Final = Path(__file__).parents[1]
+EXAMPLES: Final = ROOT / "docs" / "examples"
 DOCUMENTS: Final = ["README.md", *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))]
 INDENTED: Final = "indented"
 

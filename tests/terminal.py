@@ -16,7 +16,7 @@ from threading import Timer
 from typing import TYPE_CHECKING, Final
 
 from attrs import define
-from blocks import ROOT
+from blocks import EXAMPLES, ROOT
 from command_line import PROGRAM, quiet
 
 from ghl_voice_async.cli.app import run
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
     from ghl_voice_async.testing import VoiceAIServer
 
-EXAMPLES: Final = ROOT / "docs" / "examples"
 PATIENCE: Final = 30.0
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
-from blocks import ROOT
+from blocks import EXAMPLES, ROOT
 from surroundings import ask
 
 from ghl_voice_async import VoiceAIClient
@@ -25,7 +25,6 @@ from ghl_voice_async.testing import VoiceAIServer, running_in_thread
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-EXAMPLES = ROOT / "docs" / "examples"
 TUTORIAL_CALL = "6500001fe412c3d768bfeb10"
 PROGRAMS = ["errors", "many_calls", "metrics", "rate_limits"]
 PROGRAMS_OF_THEIR_OWN_PROCESS = ["extracted_data", "logged_retries", "with_duckdb", "with_pandas"]

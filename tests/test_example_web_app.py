@@ -10,11 +10,11 @@ import re
 import signal
 import sys
 import threading
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import pytest
+from blocks import EXAMPLES
 from leaks import MARKED_KEY, MARKED_TRANSCRIPT
 from silences import WatchedSilence
 from web_app.calls import Calls
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
     from ghl_voice_async import CallLogResult
 
-EXAMPLES = Path(__file__).parents[1] / "docs" / "examples"
 A_LONG_TIME = 20.0
 
 

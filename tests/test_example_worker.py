@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import pytest_asyncio
 from attrs import define
-from blocks import ROOT, blocks_of
+from blocks import EXAMPLES, ROOT, blocks_of
 from redis import Redis
 from surroundings import need
 from terminal import commands_of
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")  # of the broker that sends
 
-EXAMPLES = ROOT / "docs" / "examples"
 PATIENCE = 60.0
 REDELIVER_AFTER = 2.5  # more than a busy machine lets a process wait
 TASKIQ_WORKER = [sys.executable, "-m", "taskiq", "worker", "worker.broker:broker", "worker.tasks"]

@@ -40,7 +40,7 @@ OPERATOR = "You can do nothing about it: whoever runs this application has to"
 ANSWERS: dict[type[GHLVoiceError], tuple[int, str, str]] = {
     GHLVoiceError: (500, "This application could not ask HighLevel.", SOON),
     InvalidInputError: (422, "This cannot be asked for.", ""),  # what to do is in the error's own words
-    NotFoundError: (404, "There is no such call.", "Check the id, and that the call is of this location."),
+    NotFoundError: (404, "There is no such call.", NotFoundError.advice),
     BadRequestError: (422, "HighLevel can make nothing of this call id.", "Check the id."),
     UnprocessableEntityError: (422, "HighLevel can make nothing of this call id.", "Check the id."),
     AuthenticationError: (502, "HighLevel refused this application's token.", f"{OPERATOR} give it a valid one."),
@@ -93,9 +93,8 @@ def problem_of(error: Exception) -> Problem:
 
 def answer(request: Request, error: Exception) -> Response:
     problem = problem_of(error)
-    if problem.status >= 500 and isinstance(
-        error, GHLVoiceError
-    ):  # an error of our own is raised again, and logged then
+    # What is none of the library's is raised again once it is answered, and logged then.
+    if problem.status >= 500 and isinstance(error, GHLVoiceError):
         logger.error("%s: %s", type(error).__name__, error)  # neither has the token, nor what was said in the call
     headers = dict(error.headers or {}) if isinstance(error, HTTPException) else {}
     if problem.retry_after is not None:
