@@ -57,6 +57,11 @@ class _OneAnswer(ResponseHandler):
             exc = KeptConnectionLostError()
         super().set_exception(exc, exc_cause or exc)
 
+    def resume_reading(self, **how: bool) -> None:  # type: ignore[override]  # before aiohttp 3.14 it had no argument
+        # aiohttp resumes after each piece that is read, paused or not, through its parser: 2.5 µs a call.
+        if self._reading_paused:
+            super().resume_reading(**how)
+
     def data_received(self, data: bytes) -> None:
         if self._parser is not self._parser_of_head and data:
             self._parser_of_head = self._parser
