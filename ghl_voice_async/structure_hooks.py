@@ -189,7 +189,7 @@ def model_hook(model: type[T], hook_for: HookFor, *, tagged: Tagged | None = Non
                 name=name,
                 key=keys[name],
                 structure=structure,
-                shortcut=_SHORTCUTS.get(wanted, _NO_SHORTCUT).format(name=name),
+                shortcut=_SHORTCUTS.get(wanted, "    ").format(name=name),
                 without=_without(attribute).format(name=name, key=keys[name]),
             )
         )
@@ -200,8 +200,9 @@ def model_hook(model: type[T], hook_for: HookFor, *, tagged: Tagged | None = Non
 
 
 _MODEL = """
-def structure_model(value, _):
-    data = value if type(value) is dict else structure_object(value, dict)
+def structure_model(data, _):
+    if data.__class__ is not dict:
+        data = structure_object(data, dict)
     model = new(*its_arguments)
     problems = ()
     present = {count}
@@ -218,8 +219,7 @@ def structure_model(value, _):
 
 _FIELD = """
     item = data.get("{key}")
-{shortcut}
-    elif item is None:
+{shortcut}if item is None:
         present -= 1
         {without}
     else:
@@ -233,28 +233,22 @@ _TAGGED = '(tagged_hooks.get(tag, otherwise) if isinstance(tag := data.get("{key
 
 # What most values are taken by, without a call. Others, such as a str subclass, a float that may be infinite, or a
 # time of another zone, get the hook, and so does what does not fit.
-_NO_SHORTCUT = """
-    if False:
-        pass
-"""
 _AS_IT_IS = """
     if {fits}:
         model.{{name}} = item
-"""
+    el"""
 _SHORTCUTS: dict[Any, str] = {
-    str: _AS_IT_IS.format(fits="type(item) is str"),
-    float: _AS_IT_IS.format(fits="type(item) is int"),
+    str: _AS_IT_IS.format(fits="item.__class__ is str"),
+    float: _AS_IT_IS.format(fits="item.__class__ is int"),
     bool: _AS_IT_IS.format(fits="item is True or item is False"),
     datetime: """
-    instant = None
-    if type(item) is str:
-        try:
-            instant = parse_instant(item)
-        except ValueError:
-            pass
+    try:
+        instant = None if item is None else parse_instant(item)
+    except (TypeError, ValueError):
+        instant = None
     if instant is not None and instant.tzinfo is utc:
         model.{name} = instant
-""",
+    el""",
 }
 
 
