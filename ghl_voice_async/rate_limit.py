@@ -264,14 +264,14 @@ class _Queue:
 
     def acquire_at_once(self, max_pause: float) -> _Permit | None:
         """Return a permit that is free, or None when it has to be waited for. Raises what the limiter raises."""
-        now = self._loop.time()
-        used_up_for = self.window.day.used_up_for(now, under_way=self.window.under_way)
+        now, window = self._loop.time(), self.window
+        used_up_for = window.day.used_up_for(now, window.under_way)
         if used_up_for is not None:
             raise _day_used_up(used_up_for)
-        asked = self.window.asked_to_wait_until - now
+        asked = window.asked_to_wait_until - now
         if asked > 0.0 and asked > max_pause:
             raise _too_long(asked)
-        if self._waiting or (permit := self.window.take(now)) is None:
+        if self._waiting or (permit := window.take(now)) is None:
             return None
         permit.queue = self
         return permit
@@ -294,7 +294,7 @@ class _Queue:
 
     def release(self, permit: _Permit, status: int | None, headers: Mapping[str, str]) -> None:
         now = self._loop.time()
-        self.window.release(permit, now, status=status, headers=headers)
+        self.window.release(permit, now, status, headers)
         if self._waiting:
             self._serve(now)
             asked = self.window.asked_to_wait_until - now
@@ -325,7 +325,7 @@ class _Queue:
         while self._waiting:
             waiting = next(iter(self._waiting))
             if not waiting.done():  # or it was cancelled in this very turn of the loop
-                used_up_for = self.window.day.used_up_for(now, under_way=self.window.under_way)
+                used_up_for = self.window.day.used_up_for(now, self.window.under_way)
                 if used_up_for is not None:
                     waiting.set_exception(_day_used_up(used_up_for))
                 elif (permit := self.window.take(now)) is not None:

@@ -47,9 +47,7 @@ class _Ended:
         """For how long after its end a request holds its slot."""
         self._resolution = resolution
         self._moments = deque(moments)
-
-    def add(self, now: float) -> None:
-        self._moments.append(now)
+        self.add = self._moments.append
 
     def count(self, now: float) -> int:
         moments = self._moments
@@ -106,7 +104,7 @@ class Window(Generic[S]):
         """Take a slot, or return None when no request may be sent now."""
         if now < self.paused_until or self._awaits_answer():
             return None
-        in_use = self.in_use(now)
+        in_use = self.under_way + (self._ended_at_server or self._ended).count(now)
         if in_use >= self.limit(now):
             return None
         if self._ended_at_server is not None and self.under_way + self._ended.count(now) >= self._max_requests:
@@ -115,7 +113,8 @@ class Window(Generic[S]):
         self._credit -= 1
         slot = self._new_slot(self._sent, in_use + 1, self.under_way)
         self.under_way += 1
-        if self.day.take(now):
+        if self.day.server_remaining == 0:
+            self.day.probe(now)
             self._probe = slot
         return slot
 
@@ -132,7 +131,7 @@ class Window(Generic[S]):
         at = min(at, max(self.paused_until, self.budget.grows_at(now, self.interval)))
         return None if at == inf else at
 
-    def release(self, slot: Slot, now: float, *, status: int | None, headers: Mapping[str, str]) -> None:
+    def release(self, slot: Slot, now: float, status: int | None, headers: Mapping[str, str]) -> None:
         """Take in how a request ended: its status and headers, or None and none where no answer came."""
         self.under_way -= 1
         self._last_end = now
@@ -144,7 +143,7 @@ class Window(Generic[S]):
             self._heed(slot, now, headers)
         if slot is self._probe and slot.number > self._newest_heard_of_day and status is not None and status < 300:
             self.day.hear_nothing()
-        if status == 429 and not self.day.is_over:
+        if status == 429 and self.day.server_remaining > 0:
             self._pause(slot, now, retry_after(headers))
         elif slot.number > self._sent_before_pause:
             self._credit += 1 if status is None else 2
@@ -189,10 +188,9 @@ class Window(Generic[S]):
         """Tell whether what is under way has to be answered first: to find the pace again, or as the day's last."""
         if self._credit == 0:
             return True
-        if self.under_way == 0:
-            return False
         # What was under way beside the newest that was heard of may have been counted after it.
-        return self.day.may_run_out(self._sent - self._newest_heard_of_day + self._beside_newest_of_day)
+        uncounted = self._sent - self._newest_heard_of_day + self._beside_newest_of_day
+        return self.under_way > 0 and 0 < self.day.server_remaining <= uncounted
 
     def _heed(self, slot: Slot, now: float, headers: Mapping[str, str]) -> None:
         """Follow the server, by the newest request's word where answers overtake each other."""
