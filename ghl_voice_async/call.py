@@ -11,6 +11,7 @@ from ghl_voice_async.hooks import CallEvent, Hooks, LimitEvent, RequestEvent, Re
 from ghl_voice_async.response import NO_HEADERS, Response
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Callable
 
     from ghl_voice_async.rate_limit import ImmediateRateLimiter, Permit
@@ -25,18 +26,14 @@ T = TypeVar("T")
 _WORTH_TELLING = 0.001  # seconds: a permit that was free took less
 
 
-@define
 class Call:
     """What is known of one call. Times are the event loop's.
 
     Each of its sends is one request on the wire, unless a middleware of a borrowed session sends more.
     """
 
-    request: Request
-    rate_limiter: ImmediateRateLimiter
-    retry: RetryPolicy
-    hooks: Hooks
-    now: Callable[[], float]
+    # What most calls leave as it is need not be written for each of them.
+    task: asyncio.Task[Any]
     permit: Permit | None = None
     attempts: int = 0
     first_sent_at: float = 0.0
@@ -46,6 +43,20 @@ class Call:
     told_of_refusal: bool = False
     last_failure: str = ""
 
+    def __init__(
+        self,
+        request: Request,
+        rate_limiter: ImmediateRateLimiter,
+        retry: RetryPolicy,
+        hooks: Hooks,
+        now: Callable[[], float],
+    ) -> None:
+        self.request = request
+        self.rate_limiter = rate_limiter
+        self.retry = retry
+        self.hooks = hooks
+        self.now = now
+
     def elapsed(self) -> float:
         """Return the seconds since the first send, without those spent waiting for later permits."""
         return self.now() - self.first_sent_at - self.waited_for_permits if self.attempts else 0.0
@@ -53,10 +64,6 @@ class Call:
     def sign(self, error: GHLVoiceError) -> None:
         """Write into an error which call it belongs to."""
         _sign(error, self.request, self.attempts)
-
-    def answered(self, body: bytes) -> Answer:
-        """Return the answer, which is all that is kept of the call."""
-        return Answer(self.request, self.attempts, body)
 
     def event(self, kind: type[E], *, attempt: int, **details: Any) -> E:  # noqa: ANN401  # the fields of its kind
         """Make an event of this call."""
@@ -95,7 +102,7 @@ class Call:
         waited = self.now() - asked_at
         if self.attempts:
             self.waited_for_permits += waited
-        if waited >= _WORTH_TELLING and self.hooks:
+        if waited >= _WORTH_TELLING and self.hooks.registered:
             self.hooks.tell(self.event(LimitEvent, attempt=self.attempts + 1, waited=waited))
 
     def begin(self) -> float:
@@ -104,7 +111,7 @@ class Call:
         if not self.attempts:
             self.first_sent_at = now
         self.attempts += 1
-        if self.hooks:
+        if self.hooks.registered:
             self.hooks.tell(self.event(RequestEvent, attempt=self.attempts))
         return now
 
@@ -124,7 +131,7 @@ class Call:
             permit.cancel()
             return
         status, headers = (None, NO_HEADERS) if response is None else (response.status, response.headers)
-        if self.hooks:
+        if self.hooks.registered:
             self.hooks.tell(
                 self.event(
                     ResponseEvent,

@@ -85,7 +85,9 @@ Hook = Callable[[CallEvent], object]
 
 
 @define
-class _Registered:
+class Registered:
+    """A hook, and whether it has raised."""
+
     hook: Hook
     has_failed: bool = False
 
@@ -94,10 +96,8 @@ class Hooks:
     """The hooks of one client, called in the order in which they were added."""
 
     def __init__(self) -> None:
-        self._registered: list[_Registered] = []
-
-    def __bool__(self) -> bool:
-        return bool(self._registered)
+        self.registered: list[Registered] = []
+        """Where there are none, nobody need make an event."""
 
     def add(self, hook: Hook) -> None:
         """Call `hook` with every event from now on, or raise `InvalidInputError` for what cannot be called so."""
@@ -105,11 +105,11 @@ class Hooks:
             raise InvalidInputError(f"a hook must be a function of one event, not {type(hook).__name__}")
         if inspect.iscoroutinefunction(hook) or inspect.iscoroutinefunction(type(hook).__call__):
             raise InvalidInputError("a hook must be a plain function, which is called between two awaits; not async")
-        self._registered.append(_Registered(hook))
+        self.registered.append(Registered(hook))
 
     def tell(self, event: CallEvent) -> None:
         """Call the hooks. The first failure of each is logged, and all are without consequence."""
-        for registered in self._registered:
+        for registered in self.registered:
             try:
                 registered.hook(event)
             # A CancelledError that nobody's `cancel()` made is one more way to fail.

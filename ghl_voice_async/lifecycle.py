@@ -25,10 +25,17 @@ class Lifecycle:
         self._scopes: dict[Scope, asyncio.TimerHandle | None] = {}  # and the timer of the deadline
         self._idle = asyncio.Event()  # for who closes
 
-    def begin(self, deadline: float | None) -> Scope:
-        """Make the scope of one call, which its `end` must follow. Raises `ClientClosedError` before any I/O."""
-        loop = self._check()
-        scope = Scope()
+    def begin(self, loop: asyncio.AbstractEventLoop, deadline: float | None) -> Scope:
+        """Make the scope of one call in the running loop, which its `end` must follow.
+
+        Raises `ClientClosedError` before any I/O.
+        """
+        if loop is not self._loop or self.closed or self._process != os.getpid():
+            self._open(loop)
+        task = asyncio.current_task(loop)
+        if task is None:
+            raise RuntimeError("a call has to be awaited in a task of the event loop")
+        scope = Scope(task)
         self._scopes[scope] = None if deadline is None else loop.call_later(deadline, scope.interrupt)
         return scope
 
@@ -52,8 +59,7 @@ class Lifecycle:
         """Tell whether this is a forked copy of what another process uses."""
         return self._loop is not None and self._process != os.getpid()
 
-    def _check(self) -> asyncio.AbstractEventLoop:
-        loop = asyncio.get_running_loop()
+    def _open(self, loop: asyncio.AbstractEventLoop) -> None:
         if self._loop is None:
             self._loop, self._process = loop, os.getpid()
         if self.closed:
@@ -62,4 +68,3 @@ class Lifecycle:
             raise ClientClosedError("the client was used in another process before a fork; make a new one here")
         if self._loop is not loop:
             raise ClientClosedError("the client belongs to another event loop; make one for each loop")
-        return loop

@@ -37,11 +37,7 @@ class Request(NamedTuple):
     headers: Mapping[str, str]
     call_id: str
     location_id: str
-
-    @property
-    def method(self) -> str:
-        """The HTTP method."""
-        return "GET"
+    method: str = "GET"
 
     @property
     def path_template(self) -> str:

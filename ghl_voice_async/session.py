@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from attrs import define, field
 
 from ghl_voice_async.auth import BearerToken, TokenProvider, bearer_token
-from ghl_voice_async.call import Call
+from ghl_voice_async.call import Answer, Call
 from ghl_voice_async.errors import ClientClosedError, DeadlineExceededError, GHLVoiceError, StatusError, TransportError
 from ghl_voice_async.hooks import Hooks
 from ghl_voice_async.lifecycle import Lifecycle
@@ -18,7 +18,6 @@ from ghl_voice_async.retry import RetryBudget, RetryPolicy, retried
 from ghl_voice_async.scope import somebody_cancelled
 
 if TYPE_CHECKING:
-    from ghl_voice_async.call import Answer
     from ghl_voice_async.request import Request
     from ghl_voice_async.transport import Transport
 
@@ -48,21 +47,22 @@ class Session:
 
         `rate_limiter` takes the place of the session's: a bulk has a view of it for each of its calls.
         """
-        now = asyncio.get_running_loop().time
-        call = Call(request, rate_limiter or self.rate_limiter, self.retry, self.hooks, now)
+        loop = asyncio.get_running_loop()
+        call = Call(request, rate_limiter or self.rate_limiter, self.retry, self.hooks, loop.time)
         try:
-            scope = self._lifecycle.begin(deadline)
+            scope = self._lifecycle.begin(loop, deadline)
+            call.task = scope.task
             try:
                 with scope:
                     try:
                         response = await self._attempt(call)
+                        self._budget.refill(retried=False)
                     except (TransportError, StatusError) as error:
                         failure = error
                     else:
-                        self._budget.refill(retried=False)
-                        return call.answered(response.body)
+                        return Answer(request, call.attempts, response.body)
                     response = await retried(failure, self._attempt, call, self.retry, self._budget)
-                    return call.answered(response.body)
+                    return Answer(request, call.attempts, response.body)
             except asyncio.CancelledError:
                 if somebody_cancelled():
                     raise

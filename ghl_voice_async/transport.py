@@ -10,7 +10,7 @@ import os
 import ssl
 import zlib
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -51,6 +51,11 @@ class Announced(Protocol):
         """Learn that the request goes out now, and return what the event loop's clock shows."""
         ...  # pyright takes a docstring alone for a body that returns nothing
 
+    @property
+    def task(self) -> asyncio.Task[Any]:
+        """The running task."""
+        ...  # likewise
+
     async def begin_another(self) -> None:
         """Learn that another is to go out in its place, and return when it may."""
 
@@ -84,7 +89,7 @@ class Transport:
         try:
             if session.closed:
                 raise ClientClosedError(_CLOSED_BY_OWNER)
-            scope = Scope()
+            scope = Scope(announced.task)
             self._timeout.start(scope, announced.begin())
             try:
                 with scope:
@@ -179,7 +184,11 @@ class Transport:
         # `async with` costs 5 µs, and an answer that was read to its end has given its connection back already.
         try:
             encoding = answer.headers.get(hdrs.CONTENT_ENCODING, "identity").strip().lower()
-            body = await _read(answer, encoding)
+            # Most bodies have come with the head, in one piece.
+            has_come = encoding == "identity" and answer.content.is_eof()
+            body = answer.content.read_nowait() if has_come else b""
+            if not body or len(body) > ERROR_BODY_LIMIT:
+                body = await _read(body, answer, encoding)
         except BaseException:
             answer.close()
             raise
@@ -204,8 +213,8 @@ def _url(request: Request) -> URL:
 _parts = lru_cache(urlsplit)  # a client has one server
 
 
-async def _read(answer: aiohttp.ClientResponse, encoding: str) -> bytes:
-    """Read a body to its end against a limit on its unfolded size.
+async def _read(chunk: bytes, answer: aiohttp.ClientResponse, encoding: str) -> bytes:
+    """Read a body to its end, of which a chunk has come, against a limit on its unfolded size.
 
     aiohttp's own unfolding does not notice a gzip stream without its end, and unfolds a small bomb whole.
     """
@@ -217,15 +226,9 @@ async def _read(answer: aiohttp.ClientResponse, encoding: str) -> bytes:
         answer.close()
         return b""  # the status says what happened without it
     limit = RESPONSE_BODY_LIMIT if is_success else ERROR_BODY_LIMIT
-    start = await answer.content.readany()
-    if encoding == "identity" and answer.content.at_eof() and len(start) <= limit:
-        return start  # in one piece, as most are
-    return await _read_on(start, answer.content, encoding, limit)
-
-
-async def _read_on(chunk: bytes, content: aiohttp.StreamReader, encoding: str, limit: int) -> bytes:
     unfold = None
     body = bytearray()
+    chunk = chunk or await answer.content.readany()
     while chunk:
         if encoding != "identity":
             unfold = unfold or zlib.decompressobj(_window_bits(encoding, chunk))
@@ -240,7 +243,7 @@ async def _read_on(chunk: bytes, content: aiohttp.StreamReader, encoding: str, l
         body += chunk
         if len(body) > limit:
             raise TransportError(f"the body is larger than the limit of {limit} bytes", retryable=False)
-        chunk = await content.readany()
+        chunk = await answer.content.readany()
     if unfold is not None and not unfold.eof:
         raise TransportError(f"the body was cut short: its {encoding} stream has no end")
     return bytes(body)

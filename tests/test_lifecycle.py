@@ -16,7 +16,7 @@ async def test_closing_waits_for_a_call_whose_deadline_has_just_passed() -> None
     closing: list[asyncio.Task[None]] = []
 
     async def call() -> None:
-        scope = lifecycle.begin(1.0)
+        scope = lifecycle.begin(asyncio.get_running_loop(), 1.0)
         with scope:
             try:
                 await asyncio.sleep(60)
@@ -35,7 +35,8 @@ async def test_closing_waits_for_a_call_whose_deadline_has_just_passed() -> None
 @virtual_time
 async def test_closing_waits_for_the_last_call() -> None:
     lifecycle = Lifecycle()
-    first, last = lifecycle.begin(None), lifecycle.begin(None)
+    loop = asyncio.get_running_loop()
+    first, last = lifecycle.begin(loop, None), lifecycle.begin(loop, None)
     with first, last:
         closing = asyncio.create_task(lifecycle.aclose())
         with contextlib.suppress(asyncio.CancelledError):
@@ -50,8 +51,23 @@ async def test_closing_waits_for_the_last_call() -> None:
 @virtual_time
 async def test_no_timer_outlasts_a_call_with_a_deadline() -> None:
     lifecycle = Lifecycle()
-    scope = lifecycle.begin(1000.0)
+    scope = lifecycle.begin(asyncio.get_running_loop(), 1000.0)
     timer = lifecycle._scopes[scope]
     lifecycle.end(scope)
     assert timer is not None
     assert timer.cancelled()
+
+
+@virtual_time
+async def test_outside_of_a_task_no_call_begins() -> None:
+    lifecycle, loop = Lifecycle(), asyncio.get_running_loop()
+    tried: asyncio.Future[Exception] = loop.create_future()
+
+    def make() -> None:
+        try:
+            lifecycle.begin(loop, None)
+        except RuntimeError as error:
+            tried.set_result(error)
+
+    loop.call_soon(make)
+    assert "awaited in a task" in str(await tried)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 from virtual_time import now, virtual_time
@@ -8,9 +9,15 @@ from virtual_time import now, virtual_time
 from ghl_voice_async.scope import Scope, SharedTimeout
 
 
+def this_task() -> asyncio.Task[Any]:
+    task = asyncio.current_task()
+    assert task is not None
+    return task
+
+
 async def inside(scope_made: asyncio.Future[Scope], *, seconds: float = 60.0) -> str:
     """Sleep in a scope, and tell how it was left."""
-    with Scope() as scope:
+    with Scope(this_task()) as scope:
         scope_made.set_result(scope)
         await asyncio.sleep(seconds)
         return "to the end"
@@ -64,7 +71,7 @@ def test_somebody_elses_cancellation_is_not_lost_beside_an_interruption(is_first
 
 
 async def fails_on_the_way_out() -> None:
-    with Scope() as scope:
+    with Scope(this_task()) as scope:
         asyncio.get_running_loop().call_soon(scope.interrupt)
         try:
             await asyncio.sleep(60)
@@ -74,18 +81,16 @@ async def fails_on_the_way_out() -> None:
 
 @virtual_time
 async def test_an_error_on_the_way_out_of_an_interrupted_body_is_the_outcome() -> None:
-    task = asyncio.current_task()
-    assert task is not None
     with pytest.raises(ValueError, match="on the way out"):
         await fails_on_the_way_out()
-    assert not task.cancelling()
+    assert not this_task().cancelling()
 
 
 @virtual_time
 async def test_of_two_scopes_one_within_the_other_each_ends_its_own() -> None:
     way = []
-    with Scope() as outer:
-        with Scope() as inner:
+    with Scope(this_task()) as outer:
+        with Scope(this_task()) as inner:
             asyncio.get_running_loop().call_soon(inner.interrupt)
             await asyncio.sleep(60)
         way.append("inner")
@@ -96,24 +101,10 @@ async def test_of_two_scopes_one_within_the_other_each_ends_its_own() -> None:
     assert outer.is_interrupted
 
 
-@virtual_time
-async def test_outside_of_a_task_there_is_no_scope() -> None:
-    tried: asyncio.Future[Exception] = asyncio.get_running_loop().create_future()
-
-    def make() -> None:
-        try:
-            Scope()
-        except RuntimeError as error:
-            tried.set_result(error)
-
-    asyncio.get_running_loop().call_soon(make)
-    assert "awaited in a task" in str(await tried)
-
-
 async def timed(shared: SharedTimeout, *, seconds: float) -> tuple[bool, float]:
     """Sleep under the timeout, and tell whether it was interrupted, and after how long."""
     started = now()
-    with Scope() as scope:
+    with Scope(this_task()) as scope:
         shared.start(scope, now())
         try:
             await asyncio.sleep(seconds)

@@ -6,7 +6,7 @@ import socket
 import ssl
 import tracemalloc
 import zlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import pytest
@@ -34,6 +34,12 @@ JSON = b'{"id": "%b"}' % CALL.encode()
 
 class Unannounced:
     """Stands where the pipeline counts what goes out."""
+
+    @property
+    def task(self) -> asyncio.Task[Any]:
+        task = asyncio.current_task()
+        assert task is not None
+        return task
 
     def begin(self) -> float:
         return asyncio.get_running_loop().time()
