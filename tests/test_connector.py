@@ -110,3 +110,15 @@ async def test_other_failures_of_a_kept_connection_stay_what_they_are(protocol: 
     protocol.data_received(b"garbage\r\n\r\n")
     with pytest.raises(aiohttp.http_exceptions.HttpProcessingError):
         await protocol.read()
+
+
+async def test_a_connection_that_had_to_pause_resumes_once_its_body_is_read(protocol: ResponseHandler) -> None:
+    transport = protocol.transport
+    assert isinstance(transport, Mock)
+    protocol.set_response_params(read_until_eof=True, read_bufsize=4)
+    protocol.data_received(HEAD.replace(b"4", b"40") + b"x" * 30)
+    _, payload = await protocol.read()
+    assert transport.pause_reading.called
+    transport.resume_reading.reset_mock()
+    assert await payload.readany() == b"x" * 30
+    assert transport.resume_reading.called
