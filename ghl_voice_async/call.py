@@ -32,8 +32,9 @@ class Call:
     Each of its sends is one request on the wire, unless a middleware of a borrowed session sends more.
     """
 
-    # What most calls leave as it is need not be written for each of them.
     task: asyncio.Task[Any]
+    """The one that runs it, from when it has begun."""
+    # What most calls leave as it is need not be written for each of them.
     permit: Permit | None = None
     attempts: int = 0
     first_sent_at: float = 0.0

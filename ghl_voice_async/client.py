@@ -99,8 +99,7 @@ class VoiceAIClient:
         request = call_log_request(self._base_url, self._headers, call_id, location_id)
         if deadline is not None:
             check_seconds("deadline", deadline)
-        answer = await self._session.run(request, deadline=deadline)
-        return answer.decode(self._decode_call_log)
+        return self._decode(await self._session.run(request, deadline=deadline))
 
     def fetch_call_logs(
         self,

@@ -21,7 +21,7 @@ _QUARTER: Final = 15 * 60.0
 class _Quarter:
     """Some requests of the same quarter of an hour."""
 
-    end: float = -inf
+    end: float
     spent: int = 0
 
 
@@ -38,7 +38,6 @@ class DailyBudget:
         self._burst = burst  # requests that may go before the first of them is answered
         self._spent = 0
         self._quarters: list[_Quarter] = []
-        self._quarter = _Quarter()  # the last of these
         self._counts = True  # whether our own count matters: the server has none, or allows more than we were given
         self.server_remaining: float = inf
         """What the server last said remains, or infinity where it did not say."""
@@ -64,11 +63,10 @@ class DailyBudget:
 
     def spend(self, now: float) -> None:
         """Take in the end of a request that was sent."""
-        if now >= self._quarter.end:
+        if not self._quarters or now >= self._quarters[-1].end:
             self._spent_by(now)
-            self._quarter = _Quarter(now + _QUARTER)
-            self._quarters.append(self._quarter)
-        self._quarter.spent += 1
+            self._quarters.append(_Quarter(now + _QUARTER))
+        self._quarters[-1].spent += 1
         self._spent += 1
 
     def hear(self, said: DailyHeaders, now: float, *, is_newest: bool, is_probe: bool) -> None:

@@ -56,10 +56,10 @@ class Session:
                 with scope:
                     try:
                         response = await self._attempt(call)
-                        self._budget.refill(retried=False)
                     except (TransportError, StatusError) as error:
                         failure = error
                     else:
+                        self._budget.refill(retried=False)
                         return Answer(request, call.attempts, response.body)
                     response = await retried(failure, self._attempt, call, self.retry, self._budget)
                     return Answer(request, call.attempts, response.body)

@@ -189,7 +189,7 @@ def model_hook(model: type[T], hook_for: HookFor, *, tagged: Tagged | None = Non
                 name=name,
                 key=keys[name],
                 structure=structure,
-                shortcut=_SHORTCUTS.get(wanted, "    ").format(name=name),
+                shortcut=_SHORTCUTS.get(wanted, _NO_SHORTCUT).format(name=name),
                 without=_without(attribute).format(name=name, key=keys[name]),
             )
         )
@@ -219,7 +219,8 @@ def structure_model(data, _):
 
 _FIELD = """
     item = data.get("{key}")
-{shortcut}if item is None:
+{shortcut}
+    elif item is None:
         present -= 1
         {without}
     else:
@@ -233,10 +234,14 @@ _TAGGED = '(tagged_hooks.get(tag, otherwise) if isinstance(tag := data.get("{key
 
 # What most values are taken by, without a call. Others, such as a str subclass, a float that may be infinite, or a
 # time of another zone, get the hook, and so does what does not fit.
+_NO_SHORTCUT = """
+    if False:
+        pass
+"""
 _AS_IT_IS = """
     if {fits}:
         model.{{name}} = item
-    el"""
+"""
 _SHORTCUTS: dict[Any, str] = {
     str: _AS_IT_IS.format(fits="item.__class__ is str"),
     float: _AS_IT_IS.format(fits="item.__class__ is int"),
@@ -248,7 +253,7 @@ _SHORTCUTS: dict[Any, str] = {
         instant = None
     if instant is not None and instant.tzinfo is utc:
         model.{name} = instant
-    el""",
+""",
 }
 
 

@@ -104,7 +104,7 @@ class Window(Generic[S]):
         """Take a slot, or return None when no request may be sent now."""
         if now < self.paused_until or self._awaits_answer():
             return None
-        in_use = self.under_way + (self._ended_at_server or self._ended).count(now)
+        in_use = self.in_use(now)
         if in_use >= self.limit(now):
             return None
         if self._ended_at_server is not None and self.under_way + self._ended.count(now) >= self._max_requests:
