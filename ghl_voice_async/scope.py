@@ -32,7 +32,7 @@ class Scope:
     __slots__ = ("_cancelling", "_is_over", "is_interrupted", "task")
 
     def __init__(self, task: asyncio.Task[Any]) -> None:
-        self.task = task
+        self.task: asyncio.Task[Any] = task
         self._cancelling = task.cancelling()
         self._is_over = False
         self.is_interrupted: bool = False
