@@ -45,14 +45,13 @@ class _OneAnswer(ResponseHandler):
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(loop)
-        self._parser_of_head: object = None  # each answer has a parser of its own
-        self._awaits_head = False
-        self._head = b""  # as far as it has come, and nothing once it is whole
+        self._parser_of_head: object = None  # of the last whole head; each answer has a parser of its own
+        self._head = b""  # of the next answer, as far as it has come
         self._due: int | None = None  # bytes still to come, where the head says how many
 
     def set_exception(self, exc: BaseException, exc_cause: BaseException | None = None) -> None:
         is_kept = self._parser_of_head is not None
-        has_nothing_come = self._parser is not self._parser_of_head
+        has_nothing_come = self._parser is not self._parser_of_head and not self._head
         if is_kept and has_nothing_come:
             exc = KeptConnectionLostError()
         super().set_exception(exc, exc_cause or exc)
@@ -63,11 +62,7 @@ class _OneAnswer(ResponseHandler):
             super().resume_reading(**how)
 
     def data_received(self, data: bytes) -> None:
-        if self._parser is not self._parser_of_head and data:
-            self._parser_of_head = self._parser
-            self._awaits_head = True
-            self._due = None
-        if self._awaits_head:
+        if self._parser is not self._parser_of_head:
             self._read_head(data)
         if self._due is not None:
             self._due -= len(data)
@@ -82,12 +77,12 @@ class _OneAnswer(ResponseHandler):
         head = self._head + data
         end = head.find(_HEAD_END)
         if end < 0:
-            self._head = head
+            self._head, self._due = head, None
             return
         length = _CONTENT_LENGTH.search(head, 0, end + 2)
         self._due = None if length is None else end + len(_HEAD_END) - len(self._head) + int(length[1])
         self._head = b""
-        self._awaits_head = False
+        self._parser_of_head = self._parser
 
     def _receive_last(self, data: bytes) -> None:
         """Receive the end of an answer that more came with."""
