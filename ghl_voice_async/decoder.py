@@ -43,6 +43,7 @@ from ghl_voice_async.structure_hooks import (
     structure_number,
     structure_object,
     structure_string,
+    vocabulary_hook,
 )
 
 __all__ = ["decode_call_log", "encode_call_log"]
@@ -61,7 +62,6 @@ _PARAMETERS: dict[str, type] = {
     ActionType.CUSTOM_ACTION: CustomActionParameters,
     ActionType.KNOWLEDGE_BASE: KnowledgeBaseParameters,
 }
-_ACTION_TYPES: dict[str, ActionType] = {action_type.value: action_type for action_type in ActionType}
 
 
 def decode_call_log(body: bytes | bytearray | memoryview | str | Mapping[str, Any]) -> CallLog:
@@ -71,9 +71,13 @@ def decode_call_log(body: bytes | bytearray | memoryview | str | Mapping[str, An
     name every wrong place at once and no value. Unknown keys are kept in the `extra` of their object; of a
     mapping given, the values in `extra` and `extracted_data` are shared, not copied.
     """
-    call_log, problems = _decode(body)
-    if call_log is not None:
-        return call_log
+    try:
+        return _call_log_hook()(_parse(body), CallLog)
+    except orjson.JSONDecodeError as error:
+        # The error itself holds the document: only where and why leave this function.
+        problems: tuple[str, ...] = (f"$: not JSON: {error.msg.removesuffix('.')}",)
+    except Mismatch as mismatch:
+        problems = tuple(f"${path}: {problem}" for path, problem in mismatch.problems)
     # A traceback that shows local variables must not show the call.
     del body
     raise DecodeError(problems)
@@ -91,17 +95,6 @@ def encode_call_log(call_log: CallLog) -> dict[str, Any]:
     return cast("dict[str, Any]", _converter().unstructure(call_log))
 
 
-def _decode(body: Any) -> tuple[CallLog | None, tuple[str, ...]]:  # noqa: ANN401  # anything a caller may pass
-    try:
-        data = _parse(body)
-        return _call_log_hook()(data, CallLog), ()
-    except orjson.JSONDecodeError as error:
-        # The error itself holds the document: only where and why leave this function.
-        return None, (f"$: not JSON: {error.msg.removesuffix('.')}",)
-    except Mismatch as mismatch:
-        return None, tuple(f"${path}: {problem}" for path, problem in mismatch.problems)
-
-
 def _parse(body: Any) -> Any:  # noqa: ANN401  # JSON
     if isinstance(body, bytes):
         return orjson.loads(body.removeprefix(_BYTE_ORDER_MARK))
@@ -110,13 +103,6 @@ def _parse(body: Any) -> Any:  # noqa: ANN401  # JSON
     if isinstance(body, bytearray | memoryview):
         return orjson.loads(bytes(body).removeprefix(_BYTE_ORDER_MARK))
     return body
-
-
-def _action_type(value: object, _: object) -> ActionType | str:
-    try:
-        return _ACTION_TYPES[value]  # type: ignore[index]  # what it is shows here
-    except (KeyError, TypeError):
-        return structure_string(value, str)
 
 
 def _action_hook(hook_for: HookFor) -> StructureHook:
@@ -170,7 +156,7 @@ def _converter() -> Converter:
         (bool, structure_boolean),
         (float, structure_number),
         (datetime, structure_instant),
-        (ActionType | str, _action_type),
+        (ActionType | str, vocabulary_hook(ActionType | str)),
     )
     for annotation, hook in hooks:
         converter.register_structure_hook(annotation, hook)

@@ -47,8 +47,9 @@ class Request(NamedTuple):
 
 def call_log_request(base_url: str, headers: Mapping[str, str], call_id: str, location_id: str) -> Request:
     """Make the request for one call log, or raise `InvalidInputError` for an id that cannot be one."""
-    check_id("call_id", call_id, call_id=call_id, location_id=location_id)
-    check_id("location_id", location_id, call_id=call_id, location_id=location_id)
+    if not (_is_id(call_id) and _is_id(location_id)):
+        check_id("call_id", call_id, call_id=call_id, location_id=location_id)
+        check_id("location_id", location_id, call_id=call_id, location_id=location_id)
     return Request(base_url, _PATH + call_id, f"locationId={location_id}", headers, call_id, location_id)
 
 
@@ -69,13 +70,16 @@ def request_headers(api_version: str) -> CIMultiDict[str]:
 
 def check_id(name: str, value: str, *, call_id: str | None, location_id: str) -> None:
     """Raise `InvalidInputError` unless `value` is 1 to 256 of `A-Z a-z 0-9 _ -`."""
-    if isinstance(value, str) and _ID.fullmatch(value):
-        return
-    raise InvalidInputError(
-        f"{name} must be 1 to 256 of the characters A-Z a-z 0-9 _ -, not {_shown(value)}",
-        call_id=call_id if isinstance(call_id, str) else None,
-        location_id=location_id if isinstance(location_id, str) else None,
-    )
+    if not _is_id(value):
+        raise InvalidInputError(
+            f"{name} must be 1 to 256 of the characters A-Z a-z 0-9 _ -, not {_shown(value)}",
+            call_id=call_id if isinstance(call_id, str) else None,
+            location_id=location_id if isinstance(location_id, str) else None,
+        )
+
+
+def _is_id(value: object) -> bool:
+    return isinstance(value, str) and _ID.fullmatch(value) is not None
 
 
 def check_base_url(value: str) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from enum import StrEnum
 from types import UnionType
 from typing import Any, NamedTuple, TypeVar, cast, get_args, get_origin
 
@@ -26,6 +27,7 @@ __all__ = [
     "structure_number",
     "structure_object",
     "structure_string",
+    "vocabulary_hook",
 ]
 
 T = TypeVar("T")
@@ -120,6 +122,23 @@ def structure_instant(value: Any, _: object) -> datetime:  # noqa: ANN401  # JSO
     raise Mismatch(("", "expected date-time with an offset, got one without"))
 
 
+def vocabulary_hook(annotation: Any) -> StructureHook:  # noqa: ANN401  # a type
+    """Make the hook of an open vocabulary, which is `SomeStrEnum | str`: a string, and a member where it is one."""
+    words = _words(annotation)
+
+    def structure_word(value: object, _: object) -> str:
+        text = structure_string(value, str)
+        return words.get(text, text)
+
+    return structure_word
+
+
+def _words(annotation: Any) -> dict[str, str]:  # noqa: ANN401  # a type
+    """Return the members of a vocabulary by their text. Other types have none."""
+    enums = (member for member in get_args(annotation) if isinstance(member, type) and issubclass(member, StrEnum))
+    return {word.value: word for enum in enums for word in enum}
+
+
 def list_hook(annotation: Any, hook_for: HookFor) -> StructureHook:  # noqa: ANN401  # a type
     """Make the hook of a list, by the hook of its items."""
     (item_type,) = get_args(annotation)
@@ -164,6 +183,7 @@ def model_hook(model: type[T], hook_for: HookFor, *, tagged: Tagged | None = Non
     lines = []
     scope: dict[str, Any] = {
         "Mismatch": Mismatch,
+        "inf": math.inf,
         "new": object.__new__,  # and every slot is filled below
         "its_arguments": (model,),  # made once, where a call with a name makes them for each model
         "parse_instant": _parse_instant,
@@ -184,12 +204,13 @@ def model_hook(model: type[T], hook_for: HookFor, *, tagged: Tagged | None = Non
         else:
             scope[structure] = hook_for(wanted)
         scope[f"default_{name}"] = attribute.default
+        scope[f"words_{name}"] = words = _words(wanted)
         lines.append(
             _FIELD.format(
                 name=name,
                 key=keys[name],
                 structure=structure,
-                shortcut=_SHORTCUTS.get(wanted, _NO_SHORTCUT).format(name=name),
+                shortcut=(_IN_WORDS if words else _SHORTCUTS.get(wanted, _NO_SHORTCUT)).format(name=name),
                 without=_without(attribute).format(name=name, key=keys[name]),
             )
         )
@@ -232,11 +253,15 @@ _FIELD = """
 
 _TAGGED = '(tagged_hooks.get(tag, otherwise) if isinstance(tag := data.get("{key}"), str) else otherwise)'
 
-# What most values are taken by, without a call. Others, such as a str subclass, a float that may be infinite, or a
-# time of another zone, get the hook, and so does what does not fit.
+# What most values are taken by, without a call. Others, such as a str subclass or a time of another zone, get the hook,
+# and so does what does not fit.
 _NO_SHORTCUT = """
     if False:
         pass
+"""
+_IN_WORDS = """
+    if item.__class__ is str:
+        model.{name} = words_{name}.get(item, item)
 """
 _AS_IT_IS = """
     if {fits}:
@@ -244,7 +269,7 @@ _AS_IT_IS = """
 """
 _SHORTCUTS: dict[Any, str] = {
     str: _AS_IT_IS.format(fits="item.__class__ is str"),
-    float: _AS_IT_IS.format(fits="item.__class__ is int"),
+    float: _AS_IT_IS.format(fits="item.__class__ is int or (item.__class__ is float and -inf < item < inf)"),
     bool: _AS_IT_IS.format(fits="item is True or item is False"),
     datetime: """
     try:
