@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from math import inf
 from typing import TYPE_CHECKING, Final
 
@@ -37,7 +38,8 @@ class DailyBudget:
         self._limit = limit
         self._burst = burst  # requests that may go before the first of them is answered
         self._spent = 0
-        self._quarters: list[_Quarter] = []
+        self._quarters: deque[_Quarter] = deque()
+        self._quarter = _Quarter(-inf)  # the last of these, once there is one
         self._counts = True  # whether our own count matters: the server has none, or allows more than we were given
         self.server_remaining: float = inf
         """What the server last said remains, or infinity where it did not say."""
@@ -63,10 +65,11 @@ class DailyBudget:
 
     def spend(self, now: float) -> None:
         """Take in the end of a request that was sent."""
-        if not self._quarters or now >= self._quarters[-1].end:
+        if now >= self._quarter.end:
             self._spent_by(now)
-            self._quarters.append(_Quarter(now + _QUARTER))
-        self._quarters[-1].spent += 1
+            self._quarter = _Quarter(now + _QUARTER)
+            self._quarters.append(self._quarter)
+        self._quarter.spent += 1
         self._spent += 1
 
     def hear(self, said: DailyHeaders, now: float, *, is_newest: bool, is_probe: bool) -> None:
@@ -77,7 +80,7 @@ class DailyBudget:
         """
         limit, remaining = said
         rise = remaining - self.server_remaining
-        if rise > -inf and not is_probe:
+        if (rise > 0 or not is_newest) and not is_probe and rise > -inf:
             is_older = 0 < rise <= self._burst
             is_of_another_day = not is_newest and abs(rise) > self._burst
             if is_older or is_of_another_day:
@@ -109,5 +112,5 @@ class DailyBudget:
 
     def _spent_by(self, now: float) -> int:
         while self._quarters and self._quarters[0].end + _DAY <= now:
-            self._spent -= self._quarters.pop(0).spent
+            self._spent -= self._quarters.popleft().spent
         return self._spent

@@ -37,11 +37,10 @@ class SharedBudget:
         self._share_held_until = -inf
 
     def observe(self, others: int, now: float) -> None:
-        """Take in how many requests of others the server has counted, at the least."""
-        if others > 0:
-            while self._seen and self._seen[-1].others <= others:
-                self._seen.pop()
-            self._seen.append(_Seen(now, others))
+        """Take in how many requests of others the server has counted, at the least, which is one or more."""
+        while self._seen and self._seen[-1].others <= others:
+            self._seen.pop()
+        self._seen.append(_Seen(now, others))
 
     def refuse(self, in_use: int, now: float, interval: float, *, paused_until: float) -> None:
         """Take in a 429 that came while so many were in use, and after which there is a pause."""

@@ -190,7 +190,7 @@ class Window(Generic[S]):
             return True
         # What was under way beside the newest that was heard of may have been counted after it.
         uncounted = self._sent - self._newest_heard_of_day + self._beside_newest_of_day
-        return self.under_way > 0 and 0 < self.day.server_remaining <= uncounted
+        return 0 < self.day.server_remaining <= uncounted and self.under_way > 0
 
     def _heed(self, slot: Slot, now: float, headers: Mapping[str, str]) -> None:
         """Follow the server, by the newest request's word where answers overtake each other."""
@@ -217,7 +217,8 @@ class Window(Generic[S]):
             # At the most, the server has counted for us what was under way or answered less than a window before
             # this request, and what went since: more than that is others'.
             ours = slot.held + self._sent - number
-            self.budget.observe(max_requests - remaining - ours, now)
+            if max_requests - remaining > ours:
+                self.budget.observe(max_requests - remaining - ours, now)
 
     def _measure_by(self, interval: float, now: float) -> None:
         """Count in the server's interval, which is another than before, and in ours where that is another."""
