@@ -97,12 +97,10 @@ class Bulk(Generic[A]):
         self._start(self._read(source, location_id))
         try:
             while True:
-                was_held_up = self.schedule.is_held_up
                 while (outcome := self.schedule.next_result()) is not None:
-                    if was_held_up:
+                    if self.schedule.has_just_made_room:
                         self.begin()
                     yield outcome.result(self._decode)
-                    was_held_up = self.schedule.is_held_up
                 if self.schedule.is_over or (self.schedule.is_stopped and not self._tasks):
                     break
                 self._news.clear()

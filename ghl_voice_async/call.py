@@ -62,6 +62,10 @@ class Call:
         """Return the seconds since the first send, without those spent waiting for later permits."""
         return self.now() - self.first_sent_at - self.waited_for_permits if self.attempts else 0.0
 
+    def patience(self) -> float:
+        """Return what is left of the time in which another attempt may begin."""
+        return self.retry.max_elapsed - self.elapsed() if self.attempts else self.retry.max_elapsed
+
     def sign(self, error: GHLVoiceError) -> None:
         """Write into an error which call it belongs to."""
         _sign(error, self.request, self.attempts)
@@ -93,13 +97,13 @@ class Call:
     def take_permit(self) -> bool:
         """Take a permit that is free, or return False where it has to be waited for."""
         self.sent_at = None
-        self.permit = self.rate_limiter.acquire_at_once(self.request.location_id, max_pause=self._patience())
+        self.permit = self.rate_limiter.acquire_at_once(self.request.location_id, max_pause=self.patience())
         return self.permit is not None
 
     async def wait_for_permit(self) -> None:
         """Wait until a request may be sent."""
         asked_at = self.now()
-        self.permit = await self.rate_limiter.acquire(self.request.location_id, max_pause=self._patience())
+        self.permit = await self.rate_limiter.acquire(self.request.location_id, max_pause=self.patience())
         waited = self.now() - asked_at
         if self.attempts:
             self.waited_for_permits += waited
@@ -143,9 +147,6 @@ class Call:
                 )
             )
         permit.release(status=status, headers=headers)
-
-    def _patience(self) -> float:
-        return self.retry.max_elapsed - self.elapsed()
 
 
 @define

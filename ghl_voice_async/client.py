@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import AsyncIterable, Iterable
+from operator import methodcaller
 from typing import TYPE_CHECKING
 
 from ghl_voice_async.auth import Secret, StaticToken, TokenProvider
@@ -19,7 +20,7 @@ from ghl_voice_async.transport import Transport
 from ghl_voice_async.validation import check_count, check_seconds
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable
+    from collections.abc import AsyncGenerator, Awaitable, Callable
     from types import TracebackType
     from typing import Self
 
@@ -67,7 +68,7 @@ class VoiceAIClient:
         # Decoding is loaded when there is a client that needs it: a tenth of what importing this module would take.
         from ghl_voice_async.decoder import decode_call_log  # noqa: PLC0415
 
-        self._decode_call_log = decode_call_log
+        self._decode: Callable[[Answer], CallLog] = methodcaller("decode", decode_call_log)
         if isinstance(token, str):
             token = Secret(token)  # from here on, no traceback with local variables shows it
         self._base_url = check_base_url(base_url)
@@ -181,9 +182,6 @@ class VoiceAIClient:
     def _fetch(self, ref: CallRef, rate_limiter: ImmediateRateLimiter) -> Awaitable[Answer]:
         request = call_log_request(self._base_url, self._headers, *ref)
         return self._session.run(request, rate_limiter=rate_limiter)
-
-    def _decode(self, answer: Answer) -> CallLog:
-        return answer.decode(self._decode_call_log)
 
     def __repr__(self) -> str:
         # Tracebacks with local variables show clients whose arguments were refused, too.

@@ -72,9 +72,9 @@ class Schedule(Generic[R]):
         return self._may_read
 
     @property
-    def is_held_up(self) -> bool:
-        """Whether nothing is begun or read until the consumer has taken a result."""
-        return len(self._results) >= self._concurrency or self.read - self._delivered >= self._most_undelivered
+    def has_just_made_room(self) -> bool:
+        """Whether something may be begun or read that could not before the last result was taken."""
+        return len(self._results) + 1 == self._concurrency or self.read - self._delivered + 1 == self._most_undelivered
 
     @property
     def can_begin(self) -> bool:
@@ -172,7 +172,8 @@ class Schedule(Generic[R]):
 
     @property
     def _may_read(self) -> bool:
-        return not self.is_held_up and not self._is_stopped
+        is_held_up = len(self._results) >= self._concurrency or self.read - self._delivered >= self._most_undelivered
+        return not is_held_up and not self._is_stopped
 
     @property
     def _has_idle_places(self) -> bool:
