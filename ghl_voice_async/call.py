@@ -11,12 +11,12 @@ from ghl_voice_async.hooks import CallEvent, Hooks, LimitEvent, RequestEvent, Re
 from ghl_voice_async.response import NO_HEADERS, Response
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import Callable
 
     from ghl_voice_async.rate_limit import ImmediateRateLimiter, Permit
     from ghl_voice_async.request import Request
     from ghl_voice_async.retry import RetryPolicy
+    from ghl_voice_async.scope import Scope
 
 __all__ = ["Answer", "Call"]
 
@@ -32,8 +32,8 @@ class Call:
     Each of its sends is one request on the wire, unless a middleware of a borrowed session sends more.
     """
 
-    task: asyncio.Task[Any]
-    """The one that runs it, from when it has begun."""
+    scope: Scope
+    """From when it has begun."""
     # What most calls leave as it is need not be written for each of them.
     permit: Permit | None = None
     attempts: int = 0

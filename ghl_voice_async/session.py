@@ -50,8 +50,7 @@ class Session:
         loop = asyncio.get_running_loop()
         call = Call(request, rate_limiter or self.rate_limiter, self.retry, self.hooks, loop.time)
         try:
-            scope = self._lifecycle.begin(loop, deadline)
-            call.task = scope.task
+            scope = call.scope = self._lifecycle.begin(loop, deadline)
             try:
                 with scope:
                     try:

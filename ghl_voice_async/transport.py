@@ -10,7 +10,7 @@ import os
 import ssl
 import zlib
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -28,13 +28,14 @@ from ghl_voice_async.errors import (
 )
 from ghl_voice_async.places import Places
 from ghl_voice_async.response import Response
-from ghl_voice_async.scope import Scope, SharedTimeout, somebody_cancelled
+from ghl_voice_async.scope import SharedTimeout, somebody_cancelled
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Iterable
 
     from ghl_voice_async.auth import BearerToken
     from ghl_voice_async.request import Request
+    from ghl_voice_async.scope import Scope
 
 __all__ = ["ERROR_BODY_LIMIT", "RESPONSE_BODY_LIMIT", "Transport", "transport_error"]
 
@@ -54,8 +55,8 @@ class Announced(Protocol):
         ...  # pyright takes a docstring alone for a body that returns nothing
 
     @property
-    def task(self) -> asyncio.Task[Any]:
-        """The running task."""
+    def scope(self) -> Scope:
+        """What the requests are a part of."""
         ...  # likewise
 
     async def begin_another(self) -> None:
@@ -98,25 +99,26 @@ class Transport:
         try:
             if session.closed:
                 raise ClientClosedError(_CLOSED_BY_OWNER)
-            scope = Scope(announced.task)
-            self._timeout.start(scope, announced.begin())
+            self._timeout.start(announced.scope, announced.begin())
             try:
-                with scope:
-                    answer = await self._request(session, request, token, scope, announced)
+                try:
+                    answer = await self._request(session, request, token, announced)
                     return _whole(answer) or await _read(answer)
-                failure = AttemptTimeoutError(f"no whole answer within {self._timeout.seconds:g} s")
+                finally:
+                    is_over_time = self._timeout.stop(announced.scope)
             except asyncio.CancelledError:
-                # aiohttp cancels who waits for a connection of a session that its owner closes.
-                if somebody_cancelled():
+                if is_over_time:
+                    failure = AttemptTimeoutError(f"no whole answer within {self._timeout.seconds:g} s")
+                elif somebody_cancelled():
                     raise
-                failure = TransportError("the connection was given up within aiohttp")
+                else:
+                    # aiohttp cancels who waits for a connection of a session that its owner closes.
+                    failure = TransportError("the connection was given up within aiohttp")
             except TransportError as error:
                 # Its traceback passes through frames of aiohttp's, which hold the headers as they are sent.
                 failure = error.with_traceback(None)
             except (aiohttp.ClientError, HttpProcessingError, OSError) as error:
                 failure = transport_error(error)
-            finally:
-                self._timeout.stop(scope)
         finally:
             places.leave()
         if session.closed:
@@ -155,7 +157,7 @@ class Transport:
         return self._session, self._places
 
     def _request(
-        self, session: aiohttp.ClientSession, request: Request, token: BearerToken, scope: Scope, announced: Announced
+        self, session: aiohttp.ClientSession, request: Request, token: BearerToken, announced: Announced
     ) -> Awaitable[aiohttp.ClientResponse]:
         # A function and not an object: mocks of aiohttp copy the arguments of a request, with all that hangs on them.
         has_sent = False
@@ -172,7 +174,7 @@ class Transport:
             """
             nonlocal has_sent
             if has_sent:
-                await self._begin_another(scope, announced)
+                await self._begin_another(announced)
             has_sent = True
             wire_request.headers.update(request.headers)
             wire_request.headers[hdrs.AUTHORIZATION] = token.authorization
@@ -194,12 +196,12 @@ class Transport:
             middlewares=middlewares,
         )
 
-    async def _begin_another(self, scope: Scope, announced: Announced) -> None:
-        self._timeout.stop(scope)
+    async def _begin_another(self, announced: Announced) -> None:
+        self._timeout.pause(announced.scope)
         try:
             await announced.begin_another()
         finally:
-            self._timeout.start(scope, asyncio.get_running_loop().time())
+            self._timeout.start(announced.scope, asyncio.get_running_loop().time())
 
 
 def _url(request: Request) -> URL:

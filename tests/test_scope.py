@@ -86,31 +86,106 @@ async def test_an_error_on_the_way_out_of_an_interrupted_body_is_the_outcome() -
     assert not this_task().cancelling()
 
 
-@virtual_time
-async def test_of_two_scopes_one_within_the_other_each_ends_its_own() -> None:
-    way = []
-    with Scope(this_task()) as outer:
-        with Scope(this_task()) as inner:
-            asyncio.get_running_loop().call_soon(inner.interrupt)
-            await asyncio.sleep(60)
-        way.append("inner")
-        asyncio.get_running_loop().call_soon(outer.interrupt)
-        await asyncio.sleep(60)
-    assert [*way, "outer"] == ["inner", "outer"]
-    assert inner.is_interrupted
-    assert outer.is_interrupted
-
-
-async def timed(shared: SharedTimeout, *, seconds: float) -> tuple[bool, float]:
-    """Sleep under the timeout, and tell whether it was interrupted, and after how long."""
+async def timed(
+    shared: SharedTimeout, *, seconds: float, scope_made: asyncio.Future[Scope] | None = None
+) -> tuple[bool, float]:
+    """Sleep under the timeout, and tell whether it ended that, and after how long."""
     started = now()
     with Scope(this_task()) as scope:
+        if scope_made is not None:
+            scope_made.set_result(scope)
         shared.start(scope, now())
+        is_over_time = False
         try:
-            await asyncio.sleep(seconds)
-        finally:
-            shared.stop(scope)
-    return scope.is_interrupted, round(now() - started, 3)
+            try:
+                await asyncio.sleep(seconds)
+            finally:
+                is_over_time = shared.stop(scope)
+        except asyncio.CancelledError:
+            if not is_over_time:
+                raise
+    return is_over_time, round(now() - started, 3)
+
+
+@virtual_time
+async def test_a_timeout_ends_its_part_of_a_scope_and_an_interruption_the_whole() -> None:
+    timeout = SharedTimeout(10.0)
+    way = []
+    with Scope(this_task()) as scope:
+        timeout.start(scope, now())
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            assert timeout.stop(scope)
+            way.append("the part")
+        assert not this_task().cancelling()
+        asyncio.get_running_loop().call_soon(scope.interrupt)
+        await asyncio.sleep(60)
+    assert [*way, "the whole"] == ["the part", "the whole"]
+    assert scope.is_interrupted
+    assert not this_task().cancelling()
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+def test_an_interruption_is_not_lost_beside_a_timeout(is_first: bool) -> None:
+    @virtual_time
+    async def scenario() -> None:
+        scope_made: asyncio.Future[Scope] = asyncio.get_running_loop().create_future()
+        task = asyncio.create_task(timed(SharedTimeout(60.0), seconds=600.0, scope_made=scope_made))
+        scope = await scope_made
+        for end in (scope.interrupt, scope.time_out) if is_first else (scope.time_out, scope.interrupt):
+            end()
+        assert await task == (False, 0.0)
+        assert scope.is_interrupted
+        assert not task.cancelling()
+
+    scenario()
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+def test_somebody_elses_cancellation_is_not_lost_beside_a_timeout(is_first: bool) -> None:
+    @virtual_time
+    async def scenario() -> None:
+        scope_made: asyncio.Future[Scope] = asyncio.get_running_loop().create_future()
+        task = asyncio.create_task(timed(SharedTimeout(60.0), seconds=600.0, scope_made=scope_made))
+        scope = await scope_made
+        for end in (task.cancel, scope.time_out) if is_first else (scope.time_out, task.cancel):
+            end()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert task.cancelling() == 1
+
+    scenario()
+
+
+@virtual_time
+async def test_a_part_that_is_slow_to_end_is_cancelled_once() -> None:
+    timeout = SharedTimeout(10.0)
+    with Scope(this_task()) as scope:
+        timeout.start(scope, now())
+        timeout.start(Scope(this_task()), now() + 1.0)
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            scope.time_out()
+            assert this_task().cancelling() == 1
+            assert timeout.stop(scope)
+    assert not this_task().cancelling()
+    timeout.cancel()
+
+
+@virtual_time
+async def test_a_part_that_is_paused_may_take_as_long_as_it_likes() -> None:
+    timeout = SharedTimeout(10.0)
+    scope = Scope(this_task())
+    timeout.start(scope, now())
+    await asyncio.sleep(9.0)
+    timeout.pause(scope)
+    await asyncio.sleep(100.0)
+    timeout.start(scope, now())
+    await asyncio.sleep(9.0)
+    assert not timeout.stop(scope)
+    timeout.cancel()
 
 
 @virtual_time

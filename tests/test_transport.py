@@ -19,6 +19,7 @@ from yarl import URL
 from ghl_voice_async import AttemptTimeoutError, ClientClosedError, TransportError
 from ghl_voice_async.auth import BearerToken
 from ghl_voice_async.request import call_log_request, request_headers
+from ghl_voice_async.scope import Scope
 from ghl_voice_async.transport import ERROR_BODY_LIMIT, RESPONSE_BODY_LIMIT, Transport, transport_error
 
 if TYPE_CHECKING:
@@ -35,11 +36,10 @@ JSON = b'{"id": "%b"}' % CALL.encode()
 class Unannounced:
     """Stands where the pipeline counts what goes out."""
 
-    @property
-    def task(self) -> asyncio.Task[Any]:
+    def __init__(self) -> None:
         task = asyncio.current_task()
         assert task is not None
-        return task
+        self.scope = Scope(task)
 
     def begin(self) -> float:
         return asyncio.get_running_loop().time()
