@@ -143,7 +143,7 @@ def _is_dict(annotation: Any) -> bool:  # noqa: ANN401  # a type
 
 
 @cache
-def _call_log_hook() -> StructureHook:
+def _call_log_hook() -> Callable[[Any, type[CallLog]], CallLog]:
     return _converter().get_structure_hook(CallLog)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from attrs import define, field
 
-from ghl_voice_async.auth import BearerToken, TokenProvider, bearer_token
+from ghl_voice_async.auth import TokenProvider, bearer_token
 from ghl_voice_async.call import Answer, Call
 from ghl_voice_async.errors import ClientClosedError, DeadlineExceededError, GHLVoiceError, StatusError, TransportError
 from ghl_voice_async.hooks import Hooks
@@ -87,28 +87,27 @@ class Session:
         return not self._lifecycle.is_in_another_process() and self.transport.abandon()
 
     async def _attempt(self, call: Call) -> Response:
+        """Send once, or once more with another token where the first was refused. Raise what the answer says."""
         location_id = call.request.location_id
         token = bearer_token(await self.tokens.get_token(location_id))
-        response = await self._send(call, token)
-        if response.status == 401 and not call.told_of_refusal:
+        while True:
+            # Whatever becomes of the request, its permit is given back once.
+            try:
+                if not call.take_permit():
+                    await call.wait_for_permit()
+                response = await self.transport.send(call.request, token, call)
+            except BaseException as error:
+                call.give_back(None, error)
+                raise
+            call.give_back(response, None)
+            if response.status != 401 or call.told_of_refusal:
+                break
             call.told_of_refusal = True
             await self.tokens.token_refused(location_id, token)
             refused, token = token, bearer_token(await self.tokens.get_token(location_id))
-            if token != refused:
-                response = await self._send(call, token)
-        error = status_error(response, secret=token) or truncation_error(response)
-        if error is not None:
-            raise error
-        return response
-
-    async def _send(self, call: Call, token: BearerToken) -> Response:
-        """Send once, under a permit. Whatever becomes of the request, its permit is given back once."""
-        try:
-            if not call.take_permit():
-                await call.wait_for_permit()
-            response = await self.transport.send(call.request, token, call)
-        except BaseException as error:
-            call.give_back(None, error)
-            raise
-        call.give_back(response, None)
+            if token == refused:
+                break
+        failure = status_error(response, secret=token) or truncation_error(response)
+        if failure is not None:
+            raise failure
         return response
