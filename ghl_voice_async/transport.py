@@ -99,6 +99,7 @@ class Transport:
         try:
             if session.closed:
                 raise ClientClosedError(_CLOSED_BY_OWNER)
+            is_over_time = False
             self._timeout.start(announced.scope, announced.begin())
             try:
                 try:
