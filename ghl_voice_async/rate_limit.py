@@ -242,10 +242,17 @@ class _Permit(Slot):
     queue: _Queue = field(init=False)
 
     def release(self, *, status: int | None = None, headers: Mapping[str, str] = NO_HEADERS) -> None:
-        self.queue.release(self, status, headers)
+        queue = self.queue
+        now = queue.now()
+        queue.window.release(self, now, status, headers)
+        if queue.waiting:
+            queue.serve_after_answer(now)
 
     def cancel(self) -> None:
-        self.queue.cancel(self)
+        queue = self.queue
+        queue.window.cancel(self)
+        if queue.waiting:
+            queue.serve(queue.now())
 
 
 class _Queue:
@@ -255,23 +262,25 @@ class _Queue:
         self, window: Window[_Permit], loop: asyncio.AbstractEventLoop, forget: Callable[[float], None]
     ) -> None:
         self.window = window
+        self.now = loop.time
         self._loop = loop
         self._forget = forget
-        self._waiting: OrderedDict[asyncio.Future[_Permit], float] = OrderedDict()  # and the longest pause of each
+        self.waiting: OrderedDict[asyncio.Future[_Permit], float] = OrderedDict()
+        """In the order of asking, with the longest pause of each."""
         self._least_patient = inf  # no more than the shortest of these
         self._wakes_at = loop.time() + window.interval
         self._timer = loop.call_at(self._wakes_at, self._tick)
 
     def acquire_at_once(self, max_pause: float) -> _Permit | None:
         """Return a permit that is free, or None when it has to be waited for. Raises what the limiter raises."""
-        now, window = self._loop.time(), self.window
+        window, now = self.window, self.now()
         used_up_for = window.day.used_up_for(now, window.under_way)
         if used_up_for is not None:
             raise _day_used_up(used_up_for)
         asked = window.asked_to_wait_until - now
         if asked > 0.0 and asked > max_pause:
             raise _too_long(asked)
-        if self._waiting or (permit := window.take(now)) is None:
+        if self.waiting or (permit := window.take(now)) is None:
             return None
         permit.queue = self
         return permit
@@ -279,51 +288,44 @@ class _Queue:
     async def acquire(self, max_pause: float) -> _Permit:
         """Wait for a permit."""
         permit: asyncio.Future[_Permit] = self._loop.create_future()
-        self._waiting[permit] = max_pause
+        self.waiting[permit] = max_pause
         self._least_patient = min(self._least_patient, max_pause)
-        self._serve(self._loop.time())
+        self.serve(self.now())
         try:
             return await permit
         except asyncio.CancelledError:
-            if permit in self._waiting:
-                del self._waiting[permit]
+            if permit in self.waiting:
+                del self.waiting[permit]
             elif not permit.cancelled() and permit.exception() is None:
                 # It came, and the cancellation won: nothing was sent, so the slot is whole.
                 permit.result().cancel()
             raise
 
-    def release(self, permit: _Permit, status: int | None, headers: Mapping[str, str]) -> None:
-        now = self._loop.time()
-        self.window.release(permit, now, status, headers)
-        if self._waiting:
-            self._serve(now)
-            asked = self.window.asked_to_wait_until - now
-            if asked > self._least_patient:
-                self._dismiss_the_impatient(asked)
-
-    def cancel(self, permit: _Permit) -> None:
-        self.window.cancel(permit)
-        if self._waiting:
-            self._serve(self._loop.time())
+    def serve_after_answer(self, now: float) -> None:
+        """Hand out what an answer left free, and tell of a longer pause those who cannot wait for its end."""
+        self.serve(now)
+        asked = self.window.asked_to_wait_until - now
+        if asked > self._least_patient:
+            self._dismiss_the_impatient(asked)
 
     def state(self) -> RateLimitState:
-        window, now = self.window, self._loop.time()
+        window, now = self.window, self.now()
         in_use, limit, interval = window.tightest(now)
         pause = min(window.paused_until - now, _LONGEST_PAUSE)
         return RateLimitState(
             limit=limit,
             interval=interval,
             in_use=in_use,
-            waiting=len(self._waiting),
+            waiting=len(self.waiting),
             remaining=window.budget.remaining,
             paused_until=datetime.now(UTC) + timedelta(seconds=pause) if pause > 0 else None,
             daily_remaining=window.day.remaining(now, under_way=window.under_way),
         )
 
-    def _serve(self, now: float) -> None:
+    def serve(self, now: float) -> None:
         """Hand permits to those who wait, as far as there are any, and set the timer for the next."""
-        while self._waiting:
-            waiting = next(iter(self._waiting))
+        while self.waiting:
+            waiting = next(iter(self.waiting))
             if not waiting.done():  # or it was cancelled in this very turn of the loop
                 used_up_for = self.window.day.used_up_for(now, self.window.under_way)
                 if used_up_for is not None:
@@ -333,8 +335,8 @@ class _Queue:
                     waiting.set_result(permit)
                 else:
                     break
-            del self._waiting[waiting]
-        at = self.window.free_at(now) if self._waiting else None
+            del self.waiting[waiting]
+        at = self.window.free_at(now) if self.waiting else None
         if at is None:
             at = self.window.new_at(now)
         if at < self._wakes_at:
@@ -343,21 +345,21 @@ class _Queue:
             self._wakes_at = at
 
     def _tick(self) -> None:
-        now = self._loop.time()
-        if not self._waiting and self.window.new_at(now) <= now:
+        now = self.now()
+        if not self.waiting and self.window.new_at(now) <= now:
             self._forget(now)
             return
         self._wakes_at = inf
-        self._serve(now)
+        self.serve(now)
 
     def _dismiss_the_impatient(self, asked: float) -> None:
         """End the waits of those who cannot wait for as long as the server asks."""
-        for permit, max_pause in list(self._waiting.items()):
+        for permit, max_pause in list(self.waiting.items()):
             if max_pause < asked:
-                del self._waiting[permit]
+                del self.waiting[permit]
                 if not permit.done():
                     permit.set_exception(_too_long(asked))
-        self._least_patient = min(self._waiting.values(), default=inf)
+        self._least_patient = min(self.waiting.values(), default=inf)
 
 
 def _too_long(asked: float) -> RateLimitError:

@@ -46,8 +46,8 @@ class Schedule(Generic[R]):
         self._waiting: dict[str, deque[Item]] = {}  # by location, in the order of the input
         self._count = 0  # of these
         self._ready: deque[str] = deque()  # locations with calls, about which nobody is asking
-        self._asking: set[str] = set()
-        self._undecided: set[str] = set()  # of these, where it is not known yet whether they have to wait
+        self._asking: dict[str, bool] = {}  # and whether it is not known yet that they have to wait
+        self._undecided = 0  # of these
         self._free_places = concurrency
         self._in_flight = 0
         self._results: deque[R] = deque()
@@ -125,8 +125,8 @@ class Schedule(Generic[R]):
         item = waiting.popleft()
         if not waiting:
             del self._waiting[location_id]
-        self._asking.add(location_id)
-        self._undecided.add(location_id)
+        self._asking[location_id] = True
+        self._undecided += 1
         self._count -= 1
         self._in_flight += 1
         self._free_places -= 1
@@ -134,12 +134,14 @@ class Schedule(Generic[R]):
 
     def wait(self, location_id: str) -> None:
         """Take in that the call which asked about a location has to wait."""
-        self._undecided.discard(location_id)
+        if self._asking[location_id]:
+            self._asking[location_id] = False
+            self._undecided -= 1
 
     def allow(self, location_id: str) -> None:
         """Take in that the call which asked about a location has its permit, or is over without one."""
-        self._asking.remove(location_id)
-        self._undecided.discard(location_id)
+        if self._asking.pop(location_id):
+            self._undecided -= 1
         if location_id in self._waiting:
             self._ready.append(location_id)
 

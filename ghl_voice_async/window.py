@@ -86,7 +86,8 @@ class Window(Generic[S]):
         """The server's."""
         self.under_way: int = 0
         self._ended = _Ended(interval, resolution)
-        self._ended_at_server: _Ended | None = None  # where its interval is another than ours
+        self._ended_at_server = self._ended
+        self._counts_twice = False  # where the server's interval is another than ours
         self._last_end = -inf
         self._knows_all_from = -inf  # when our own requests are known for all of the server's interval
         self.paused_until: float = -inf
@@ -107,7 +108,7 @@ class Window(Generic[S]):
         in_use = self.in_use(now)
         if in_use >= self.limit(now):
             return None
-        if self._ended_at_server is not None and self.under_way + self._ended.count(now) >= self._max_requests:
+        if self._counts_twice and self.under_way + self._ended.count(now) >= self._max_requests:
             return None
         self._sent += 1
         self._credit -= 1
@@ -136,7 +137,7 @@ class Window(Generic[S]):
         self.under_way -= 1
         self._last_end = now
         self._ended.add(now)
-        if self._ended_at_server is not None:
+        if self._counts_twice:
             self._ended_at_server.add(now)
         self.day.spend(now)
         if headers:
@@ -159,11 +160,11 @@ class Window(Generic[S]):
     def limit(self, now: float) -> int:
         """Return how many slots there are in the server's interval: what others leave, and what we were given."""
         room = self.budget.room(now, self.interval)
-        return room if room < self._max_requests or self._ended_at_server is not None else self._max_requests
+        return room if room < self._max_requests or self._counts_twice else self._max_requests
 
     def in_use(self, now: float) -> int:
         """Count the slots that are not free, in the server's interval."""
-        return self.under_way + (self._ended_at_server or self._ended).count(now)
+        return self.under_way + self._ended_at_server.count(now)
 
     def tightest(self, now: float) -> tuple[int, int, float]:
         """Return how many requests of how many are in use, and in what interval, where the fewest are left."""
@@ -175,14 +176,13 @@ class Window(Generic[S]):
         if self.under_way:
             return now + self._ended.hold
         is_lower = self.budget.max_requests < self._max_requests or self.interval > self._interval
-        hold = max(self._ended.hold, self._ended_at_server.hold if self._ended_at_server is not None else 0.0)
+        hold = max(self._ended.hold, self._ended_at_server.hold)
         return max(self._last_end, self.paused_until) + max(2 * hold, _REMEMBERED if is_lower else 0.0)
 
     def _limits(self, now: float) -> list[tuple[_Ended, int]]:
         """Return what is counted and its limit: in the one interval, or in ours and in the server's."""
-        if self._ended_at_server is None:
-            return [(self._ended, self.limit(now))]
-        return [(self._ended, self._max_requests), (self._ended_at_server, self.limit(now))]
+        at_server = (self._ended_at_server, self.limit(now))
+        return [(self._ended, self._max_requests), at_server] if self._counts_twice else [at_server]
 
     def _awaits_answer(self) -> bool:
         """Tell whether what is under way has to be answered first: to find the pace again, or as the day's last."""
@@ -225,12 +225,9 @@ class Window(Generic[S]):
         if interval > self.interval:
             self._knows_all_from = now + interval
         self.interval = interval
-        if interval == self._interval:
-            self._ended_at_server = None
-        else:
-            known = [self._ended] if self._ended_at_server is None else [self._ended, self._ended_at_server]
-            longest = max(known, key=lambda ended: ended.hold)
-            self._ended_at_server = longest.within(interval)
+        self._counts_twice = interval != self._interval
+        longest = max(self._ended, self._ended_at_server, key=lambda ended: ended.hold)
+        self._ended_at_server = longest.within(interval) if self._counts_twice else self._ended
 
     def _pause(self, slot: Slot, now: float, asked: float | None) -> None:
         self.paused_until = max(self.paused_until, now + (asked or self.interval))

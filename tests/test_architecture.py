@@ -40,7 +40,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "lifecycle": {"errors", "scope"},
     "connector": set(),
     "transport": {"request", "response", "errors", "auth", "scope", "places", "connector"},
-    "call": {"request", "response", "errors", "hooks", "retry", "rate_limit"},
+    "call": {"request", "response", "errors", "hooks", "retry", "rate_limit", "scope"},
     "session": {
         "request",
         "response",

@@ -68,7 +68,7 @@ async def check_clean(client: VoiceAIClient) -> None:
     if isinstance(session.rate_limiter, WindowRateLimiter):
         for queue in session.rate_limiter._queues.values():
             assert queue.window.under_way == 0
-            assert not queue._waiting
+            assert not queue.waiting
     assert left_tasks() == []
     gc.collect(1)  # so that exceptions never retrieved and sockets never closed speak up within the test
 
