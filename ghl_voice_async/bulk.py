@@ -88,7 +88,7 @@ class Bulk(Generic[A]):
         self._returning: deque[asyncio.Future[None]] = deque()  # calls with a permit, that wait for a place
         self._news = asyncio.Event()  # for the consumer
         self._is_short = asyncio.Event()  # of input, for the reader
-        self._will_begin = False
+        self._is_starting = False  # a worker
         self._failure: Exception | None = None
 
     async def results(self, calls: Calls, location_id: str | None) -> AsyncGenerator[CallLogResult, None]:
@@ -99,7 +99,7 @@ class Bulk(Generic[A]):
             while True:
                 while (outcome := self.schedule.next_result()) is not None:
                     if self.schedule.has_just_made_room:
-                        self.begin()
+                        self.begin_soon()
                     yield outcome.result(self._decode)
                 if self.schedule.is_over or (self.schedule.is_stopped and not self._tasks):
                     break
@@ -119,18 +119,15 @@ class Bulk(Generic[A]):
             finally:
                 del failure  # or its traceback would hold on to it, and to the whole bulk
 
-    def begin(self) -> None:
-        """Begin what can be begun now, and have more read where little is left."""
-        self._will_begin = False
-        while (item := self._next()) is not None:
-            self._start(self._work(item))
-
     def begin_soon(self) -> None:
-        """Begin what can be begun, in the next turn of the loop, so that no call begins within another."""
+        """Start a worker where there is something to begin, or have more read where little is left.
+
+        It begins in the next turn of the loop, so that no call begins within another, and then starts the next one.
+        """
         if self.schedule.can_begin:
-            if not self._will_begin:
-                self._will_begin = True
-                asyncio.get_running_loop().call_soon(self.begin)
+            if not self._is_starting:
+                self._is_starting = True
+                self._start(self._work())
         elif self.schedule.is_short:
             self._is_short.set()
 
@@ -164,7 +161,7 @@ class Bulk(Generic[A]):
                     self.schedule.reject(_Outcome(self.schedule.read, ref, error=error))
                     self._news.set()
                 if self.schedule.can_begin:
-                    self.begin()
+                    self.begin_soon()
                 while not self.schedule.has_room:
                     self._is_short.clear()
                     await self._is_short.wait()
@@ -174,8 +171,9 @@ class Bulk(Generic[A]):
             self._failure = self._failure or error
         self.schedule.read_up()
 
-    async def _work(self, item: Item | None) -> None:
-        while item is not None:
+    async def _work(self) -> None:
+        self._is_starting = False
+        while (item := self._next()) is not None:
             position, ref = item
             turn = _Turn(self, ref.location_id)
             outcome = None
@@ -188,13 +186,10 @@ class Bulk(Generic[A]):
             turn.end()
             self.schedule.end(outcome)
             self._news.set()
-            item = self._next()
 
     def _next(self) -> Item | None:
-        """Return a call to be begun now, and have more read where little is left."""
         item = self.schedule.begin()
-        if self.schedule.is_short:
-            self._is_short.set()
+        self.begin_soon()
         return item
 
     def _stop(self, failure: Exception) -> None:
@@ -209,7 +204,7 @@ class Bulk(Generic[A]):
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
-        if task.cancelled():
+        if task.cancelled() and not self.schedule.is_stopped:
             self._stop(GHLVoiceError("a task of this bulk was cancelled by somebody else than its consumer"))
         self._news.set()
 

@@ -78,8 +78,10 @@ class Schedule(Generic[R]):
 
     @property
     def can_begin(self) -> bool:
-        """Whether there are a place and a call to begin."""
-        return self._free_places > 0 and bool(self._ready)
+        """Whether there are a place and a call to begin, and room for its result."""
+        if not self._free_places or not self._ready:
+            return False
+        return len(self._results) < self._concurrency and not self._is_stopped
 
     @property
     def is_stopped(self) -> bool:
@@ -118,7 +120,7 @@ class Schedule(Generic[R]):
 
     def begin(self) -> Item | None:
         """Return a call to be begun now, which has a place, or None."""
-        if not self._free_places or not self._ready or self._is_stopped or len(self._results) >= self._concurrency:
+        if not self.can_begin:
             return None
         location_id = self._ready.popleft()
         waiting = self._waiting[location_id]
