@@ -122,3 +122,24 @@ async def test_a_connection_that_had_to_pause_resumes_once_its_body_is_read(prot
     transport.resume_reading.reset_mock()
     assert await payload.readany() == b"x" * 30
     assert transport.resume_reading.called
+
+
+def receive_into_buffer(protocol: ResponseHandler, data: bytes) -> None:
+    """Hand data over as a transport does."""
+    assert isinstance(protocol, asyncio.BufferedProtocol)
+    memoryview(protocol.get_buffer(-1))[: len(data)] = data
+    protocol.buffer_updated(len(data))
+
+
+async def test_what_connections_receive_into_the_buffer_that_they_share_is_copied_at_once() -> None:
+    connector = Connector()
+    first, second = connector._factory(), connector._factory()
+    for protocol, head in ((first, HEAD), (second, HEAD.replace(b"4", b"5"))):
+        protocol.connection_made(Mock(spec=asyncio.Transport))
+        protocol.set_response_params(read_until_eof=True)
+        receive_into_buffer(protocol, head)
+    receive_into_buffer(first, b"body")
+    receive_into_buffer(second, b"other")
+    bodies = [await (await protocol.read())[1].read() for protocol in (first, second)]
+    assert bodies == [b"body", b"other"]
+    await connector.close()
