@@ -53,12 +53,22 @@ def decoding(tables: dict[str, list[dict[str, Any]]], folder: Path) -> None:
     )
 
 
+def scaling(rows: list[dict[str, Any]], folder: Path) -> None:
+    bars(
+        [(f"{row['ids']:,} ids, {row['mb']:.0f} MB at most", row["cpu_us"], True) for row in rows],
+        "CPU time of a call of fetch_call_logs in µs, by the number of ids",
+        folder / "performance-scaling.svg",
+    )
+
+
 def main(file: Path) -> None:
     figures = json.loads(file.read_text())
     if "calls" in figures:
         calls(figures["calls"]["rows"], file.parent)
     if "decoding" in figures:
         decoding(figures["decoding"], file.parent)
+    if "scaling" in figures:
+        scaling(figures["scaling"]["rows"], file.parent)
 
 
 if __name__ == "__main__":
