@@ -156,6 +156,23 @@ async def test_results_come_as_they_complete() -> None:
 
 
 @virtual_time
+async def test_there_are_no_more_workers_than_places_and_they_fetch_one_call_after_another() -> None:
+    played = Played(latencies={call_id: LATENCY + number % 7 / 100 for number, call_id in enumerate(ids(200))})
+    most_tasks = 0
+
+    def watched_ids() -> Iterator[str]:
+        nonlocal most_tasks
+        for call_id in ids(200):
+            most_tasks = max(most_tasks, len(asyncio.all_tasks()))
+            yield call_id
+
+    async for _ in played.run(watched_ids()):
+        most_tasks = max(most_tasks, len(asyncio.all_tasks()))
+    assert len(set(played.tasks.values())) < 20
+    assert most_tasks <= 4 + 3  # and the consumer, the reader, and a worker that is about to find no place
+
+
+@virtual_time
 async def test_a_result_comes_at_once_while_others_are_under_way() -> None:
     played = Played(latencies={f"call-{number}": 10.0 for number in range(1, 20)})
     started = now()

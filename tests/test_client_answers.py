@@ -83,6 +83,14 @@ async def test_a_call_log_mocked_with_aioresponses_decodes(documented: dict[str,
             assert encode_call_log(await client.get_call_log(CALL, LOCATION)) == documented
 
 
+async def test_a_mocked_body_of_no_stated_length_that_is_half_of_one_is_told_to_be_cut_short() -> None:
+    async with VoiceAIClient(TOKEN, retry=ghl.RetryPolicy(max_attempts=1)) as client:
+        with aioresponses() as mocked:
+            mocked.get(URL, body=b'{"id": "ca')
+            with pytest.raises(ghl.TransportError, match="cut short"):
+                await client.get_call_log(CALL, LOCATION)
+
+
 async def test_a_day_that_is_used_up_is_not_retried(server: VoiceAIServer) -> None:
     server.fail(Status(429, headers={"X-RateLimit-Daily-Remaining": "0"}), times=5)
     async with client_of(server) as client:

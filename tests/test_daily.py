@@ -141,8 +141,9 @@ def test_the_newest_request_is_believed_when_much_has_changed(now_left: int) -> 
 def test_promise_33_a_request_that_looked_is_believed_however_little_there_is() -> None:
     day = DailyBudget(200_000, burst=10)
     hear(day, 200_000, 0)
-    hear(day, 200_000, 2, 900.0, is_probe=True)
-    assert day.used_up_for(900.0, under_way=0) is None
+    hear(day, 200_000, 2, 899.0, is_probe=True)
+    assert day.server_remaining == 2
+    assert day.used_up_for(899.0, under_way=0) is None
 
 
 def test_a_day_is_over_when_nothing_remains_of_it() -> None:

@@ -315,6 +315,18 @@ def test_unknown_keys_are_kept_in_the_extra_of_their_object(documented: dict[str
     assert encode_call_log(call) == documented
 
 
+class Text(str):
+    """A string of another class, which mappings may have and JSON has not."""
+
+    __slots__ = ()
+
+
+@pytest.mark.parametrize("text", ["SMS", Text("SMS"), ActionType.SMS])
+def test_a_known_action_type_is_a_member_however_it_is_given(text: str) -> None:
+    (action,) = decode_call_log(with_action(actionType=text)).executed_call_actions
+    assert action.action_type is ActionType.SMS
+
+
 def test_an_unknown_action_type_stays_a_string_and_keeps_its_parameters() -> None:
     call = decode_call_log(with_action(actionType="CALL_RECORDING", actionParameters={"url": 1}))
     (action,) = call.executed_call_actions

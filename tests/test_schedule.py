@@ -191,6 +191,17 @@ def test_a_call_that_is_about_to_ask_leaves_no_place_idle() -> None:
     assert (schedule_.has_room, schedule_.is_short) == (False, False)
 
 
+def test_a_location_that_had_to_wait_is_not_taken_for_one_that_is_about_to_ask() -> None:
+    schedule_ = schedule(concurrency=2, look_ahead=100)
+    add(schedule_, *"AAAAAAA")
+    schedule_.begin()
+    schedule_.wait("A")
+    schedule_.allow("A")
+    schedule_.leave_place()
+    schedule_.begin()
+    assert (schedule_.has_room, schedule_.is_short) == (False, False)
+
+
 def test_an_item_that_names_no_call_has_its_result_without_a_place() -> None:
     schedule_ = schedule(concurrency=1)
     schedule_.reject(CallLogResult(0, CallRef("?", ""), error=ValueError()))
