@@ -105,6 +105,7 @@ class Bulk(Generic[A]):
                     break
                 self._news.clear()
                 await self._news.wait()
+                await asyncio.sleep(0)  # or anyio, which cancels no task whose wait is over, might never find one
         finally:
             self.schedule.stop()
             try:

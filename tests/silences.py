@@ -1,4 +1,4 @@
-"""A silence whose end can be waited for."""
+"""A silence whose beginning and whose end can be waited for."""
 
 from __future__ import annotations
 
@@ -15,11 +15,13 @@ if TYPE_CHECKING:
 
 @frozen
 class WatchedSilence(Silence):
-    """Ends when the client leaves, and says so."""
+    """Ends when the client leaves. It says so, and when it has begun."""
 
+    begun: Event = field(factory=Event, eq=False)
     ended: Event = field(factory=Event, eq=False)
 
     async def play(self, request: web.Request, answer: web.Response) -> web.StreamResponse:
+        self.begun.set()
         try:
             return await super().play(request, answer)
         finally:

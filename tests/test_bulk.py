@@ -8,6 +8,7 @@ from collections import Counter
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import anyio
 import pytest
 from attrs import define, field
 from traffic import Judge
@@ -390,6 +391,20 @@ async def test_bad_items_alone_do_not_run_ahead_of_the_consumer() -> None:
         for _ in range(10):
             await anext(results)
         assert len(read) <= 10 + 4
+
+
+@virtual_time
+async def test_a_consumer_whose_results_come_without_a_pause_can_be_cancelled_by_anyio() -> None:
+    """It looks at a task once in each turn of the loop, and cancels it where what it waits for has not come."""
+    played = Played(latencies=dict.fromkeys(ids(1000), 0.0))
+    got = 0
+    with anyio.CancelScope() as scope:
+        async for _ in played.run(ids(1000)):
+            got += 1
+            if got == 10:
+                scope.cancel()
+    assert got < 100
+    assert await nothing_is_left()
 
 
 @virtual_time

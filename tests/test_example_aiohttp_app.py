@@ -128,6 +128,7 @@ async def test_a_browser_that_leaves_ends_the_bulk(server: VoiceAIServer, http: 
     server.fail(silence, call_id="silent")
     async with http.post("/bulk", data="no-such-call silent") as answer:
         await answer.content.readline()
+        assert await asyncio.to_thread(silence.begun.wait, A_LONG_TIME)
         answer.close()
     assert await asyncio.to_thread(silence.ended.wait, A_LONG_TIME)
     async with http.get(f"/calls/{server.call_ids(1)[0]}") as answer:

@@ -459,6 +459,7 @@ async def test_a_browser_that_leaves_while_nothing_comes_is_noticed(
     async with bulk(http, ["no-such-call", "silent"]) as answer:
         async for _ in events_of(answer):
             break
+        assert await asyncio.to_thread(silence.begun.wait, A_LONG_TIME)
         answer.close()
     assert await asyncio.to_thread(silence.ended.wait, A_LONG_TIME)
 

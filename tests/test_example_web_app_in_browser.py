@@ -188,6 +188,7 @@ def test_a_page_that_is_left_in_mid_stream_ends_its_bulk(page: Page, simulator: 
     simulator.fail(silence, call_id="silent")
     page.fetch("silent", "no-such-call")
     page.wait_for(lambda: page.text("#done") == "1")
+    assert silence.begun.wait(A_LONG_TIME)
     page.open("/calls/no-such-call")
     assert silence.ended.wait(A_LONG_TIME)
     assert page.text("h1") == "There is no such call."
