@@ -154,6 +154,13 @@ def kills(session: nox.Session) -> None:
 
 
 @nox.session
+def crosstalk(session: nox.Session) -> None:
+    """Make ten thousand calls to a server with stray responses, each way, and count those that got another's body."""
+    session.install(WHEEL, *group("tests"))
+    session.run("python", "tests/benchmarks/crosstalk.py", *session.posargs)
+
+
+@nox.session
 def million(session: nox.Session) -> None:
     """Fetch a million ids from a generator, and print the memory on the way."""
     session.install(WHEEL)

@@ -16,7 +16,17 @@ from attrs import define, frozen
 
 from ghl_voice_async.errors import InvalidInputError
 
-__all__ = ["CallEvent", "Hook", "Hooks", "LimitEvent", "RequestEvent", "ResponseEvent", "RetryEvent", "log_retry"]
+__all__ = [
+    "CallEvent",
+    "Hook",
+    "Hooks",
+    "LimitEvent",
+    "RequestEvent",
+    "ResponseEvent",
+    "RetryEvent",
+    "log_misplaced_response",
+    "log_retry",
+]
 
 logger: Final = logging.getLogger("ghl_voice_async")
 logger.addHandler(logging.NullHandler())
@@ -125,6 +135,16 @@ def _log_failure(event: CallEvent, error: BaseException) -> None:
             "a hook raised at a %s; the call goes on, and later failures of this hook are not logged",
             type(event).__name__,
             exc_info=error,
+        )
+
+
+def log_misplaced_response(method: str, path_template: str) -> None:
+    """Write one line at WARNING, with nothing in it that names a call."""
+    with suppress(Exception):
+        logger.warning(
+            "%s %s: a reused connection gave the response of another call; it is closed, and the request is sent again",
+            method,
+            path_template,
         )
 
 

@@ -35,6 +35,7 @@ __all__ = [
     "Response",
     "WindowHeaders",
     "daily_headers",
+    "is_of_another_call",
     "retry_after",
     "status_error",
     "truncation_error",
@@ -97,9 +98,31 @@ class Response(NamedTuple):
     reason: str = ""
     length_known: bool = True
     """Whether the answer said where its body ends, so that it is known to be whole."""
+    is_misplaced: bool = False
+    """Whether it came on a reused connection and names another call than the one asked for."""
 
     def __repr__(self) -> str:
         return f"Response(status={self.status}, body=<{len(self.body)} bytes>, length_known={self.length_known})"
+
+
+def is_of_another_call(response: Response, call_id: str) -> bool:
+    """Return True for a success whose body has an `id` that is not `call_id`."""
+    if not 200 <= response.status < 300:
+        return False
+    body = response.body
+    member = b'"id":"%b"' % call_id.encode()
+    spaced = b'"id": "%b"' % call_id.encode()
+    # Nearly all bodies begin with their `id`, or have one key of that name: they need not be parsed twice.
+    if body.startswith((b"{" + member, b"{" + spaced)):
+        return False
+    if body.count(b'"id"') == 1 and (member in body or spaced in body):
+        return False
+    try:
+        data = orjson.loads(body.removeprefix(_BYTE_ORDER_MARK))
+    except orjson.JSONDecodeError:
+        return False
+    found = data.get("id") if isinstance(data, dict) else None
+    return isinstance(found, str) and found != call_id
 
 
 def truncation_error(response: Response) -> TransportError | None:

@@ -10,7 +10,7 @@ from attrs import define, field
 from ghl_voice_async.auth import TokenProvider, bearer_token
 from ghl_voice_async.call import Answer, Call
 from ghl_voice_async.errors import ClientClosedError, DeadlineExceededError, GHLVoiceError, StatusError, TransportError
-from ghl_voice_async.hooks import Hooks
+from ghl_voice_async.hooks import Hooks, log_misplaced_response
 from ghl_voice_async.lifecycle import Lifecycle
 from ghl_voice_async.rate_limit import ImmediateRateLimiter, immediate
 from ghl_voice_async.response import Response, status_error, truncation_error
@@ -87,19 +87,24 @@ class Session:
         return not self._lifecycle.is_in_another_process() and self.transport.abandon()
 
     async def _attempt(self, call: Call) -> Response:
-        """Send once, or once more with another token where the first was refused. Raise what the answer says."""
+        """Send once, or again where the token was refused or the response is another call's. Raise what it says."""
         location_id = call.request.location_id
         token = bearer_token(await self.tokens.get_token(location_id))
+        is_fresh = False
         while True:
             # Whatever becomes of the request, its permit is given back once.
             try:
                 if not call.take_permit():
                     await call.wait_for_permit()
-                response = await self.transport.send(call.request, token, call)
+                response = await self.transport.send(call.request, token, call, is_fresh=is_fresh)
             except BaseException as error:
                 call.give_back(None, error)
                 raise
             call.give_back(response, None)
+            if response.is_misplaced:
+                is_fresh = True
+                log_misplaced_response(call.request.method, call.request.path_template)
+                continue
             if response.status != 401 or call.told_of_refusal:
                 break
             call.told_of_refusal = True

@@ -10,15 +10,17 @@ import os
 import ssl
 import zlib
 from functools import lru_cache
+from itertools import count
 from typing import TYPE_CHECKING, Final, Protocol
 from urllib.parse import urlsplit
 
 import aiohttp
 from aiohttp import hdrs
 from aiohttp.http_exceptions import HttpProcessingError
+from multidict import CIMultiDict
 from yarl import URL
 
-from ghl_voice_async.connector import Connector, KeptConnectionLostError
+from ghl_voice_async.connector import Connector, KeptConnectionLostError, used_connection
 from ghl_voice_async.errors import (
     AttemptTimeoutError,
     ClientClosedError,
@@ -27,7 +29,7 @@ from ghl_voice_async.errors import (
     TransportError,
 )
 from ghl_voice_async.places import Places
-from ghl_voice_async.response import Response
+from ghl_voice_async.response import Response, is_of_another_call
 from ghl_voice_async.scope import SharedTimeout, somebody_cancelled
 
 if TYPE_CHECKING:
@@ -45,6 +47,21 @@ ERROR_BODY_LIMIT: Final = 64 * 1024
 _ENCODINGS = {"identity", "gzip", "x-gzip", "deflate"}
 _CLOSED_BY_OWNER = "the aiohttp session given to this client is closed"
 _NO_TIMEOUT = aiohttp.ClientTimeout(total=None, connect=None, sock_connect=None, sock_read=None)
+
+
+_fresh_connections = count()
+
+
+class _UnknownConnection:
+    """The connection of a borrowed session, which may be a reused one for all that its user can see."""
+
+    is_reused: Final = True
+
+    def end(self) -> None:
+        """Do nothing: no public name of aiohttp's leads to it."""
+
+
+_UNKNOWN_CONNECTION: Final = _UnknownConnection()
 
 
 class Announced(Protocol):
@@ -85,8 +102,13 @@ class Transport:
         self._connector: Connector | None = None
         self._places: Places | None = None
 
-    async def send(self, request: Request, token: BearerToken, announced: Announced) -> Response:
+    async def send(
+        self, request: Request, token: BearerToken, announced: Announced, *, is_fresh: bool = False
+    ) -> Response:
         """Send one request and read its whole answer. Raises `TransportError` and nothing of aiohttp's.
+
+        With `is_fresh` the request goes out on a new connection, and whatever call its response names is accepted.
+        On a reused connection, a success that names another call ends the connection and is marked as misplaced.
 
         `announced` is told of every request that goes out on the wire: this one, and others that a middleware of a
         borrowed session may send in its place. The timeout does not count the wait for those.
@@ -103,8 +125,15 @@ class Transport:
             self._timeout.start(announced.scope, announced.begin())
             try:
                 try:
-                    answer = await self._request(session, request, token, announced)
-                    return _whole(answer) or await _read(answer)
+                    used_connection.set(None)
+                    answer = await self._request(session, request, token, announced, is_fresh=is_fresh)
+                    connection = used_connection.get()
+                    is_reused = not is_fresh and connection is not None and connection.is_reused
+                    response = _whole(answer) or await _read(answer)
+                    if is_reused and connection is not None and is_of_another_call(response, request.call_id):
+                        connection.end()
+                        return response._replace(is_misplaced=True)
+                    return response
                 finally:
                     is_over_time = self._timeout.stop(announced.scope)
             except asyncio.CancelledError:
@@ -158,7 +187,13 @@ class Transport:
         return self._session, self._places
 
     def _request(
-        self, session: aiohttp.ClientSession, request: Request, token: BearerToken, announced: Announced
+        self,
+        session: aiohttp.ClientSession,
+        request: Request,
+        token: BearerToken,
+        announced: Announced,
+        *,
+        is_fresh: bool,
     ) -> Awaitable[aiohttp.ClientResponse]:
         # A function and not an object: mocks of aiohttp copy the arguments of a request, with all that hangs on them.
         has_sent = False
@@ -179,6 +214,10 @@ class Transport:
             has_sent = True
             wire_request.headers.update(request.headers)
             wire_request.headers[hdrs.AUTHORIZATION] = token.authorization
+            if is_fresh:
+                _ask_for_fresh_connection(wire_request)
+            if self._connector is None and not _is_never_reused(session):
+                used_connection.set(_UNKNOWN_CONNECTION)
             try:
                 return await handler(wire_request)
             except (aiohttp.ClientError, OSError) as error:
@@ -203,6 +242,21 @@ class Transport:
             await announced.begin_another()
         finally:
             self._timeout.start(announced.scope, asyncio.get_running_loop().time())
+
+
+def _ask_for_fresh_connection(wire_request: aiohttp.ClientRequest) -> None:
+    """Keep a request off all pooled connections, and the connection that it gets out of the pool.
+
+    Headers for a proxy are a part of what aiohttp looks connections up by. Only a proxy gets to see them.
+    """
+    headers = CIMultiDict(wire_request.proxy_headers or ())
+    headers["X-Connection-Number"] = str(next(_fresh_connections))
+    wire_request.proxy_headers = headers
+    wire_request.headers[hdrs.CONNECTION] = "close"
+
+
+def _is_never_reused(session: aiohttp.ClientSession) -> bool:
+    return session.connector is not None and session.connector.force_close
 
 
 def _url(request: Request) -> URL:

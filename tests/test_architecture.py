@@ -82,7 +82,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 THIRD_PARTY: dict[str, set[str]] = {
     "aiohttp": {"connector", "transport", "testing"},
     "yarl": {"transport"},
-    "multidict": {"request", "response"},
+    "multidict": {"request", "response", "transport"},
     "cattrs": {"decoder"},
     "orjson": {"decoder", "response"},
     "tenacity": {"retry"},

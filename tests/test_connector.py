@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
+import json
+from itertools import pairwise
 from typing import TYPE_CHECKING
 from unittest.mock import Mock
 
 import aiohttp
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from stray_responses import FRAMINGS, call_log_body, chunked, sized
 
 from ghl_voice_async.connector import Connector, KeptConnectionLostError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
     from aiohttp.client_proto import ResponseHandler
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\nX: y\r\n\r\n"
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 @pytest.fixture
@@ -59,7 +66,121 @@ async def test_promise_17_an_answer_of_a_stated_length_is_whole_whatever_follows
     assert isinstance(transport, Mock)
     assert await receive(protocol, *pieces) == b"body"
     assert protocol.should_close is not kept
-    assert transport.close.called is closed
+    assert transport.abort.called is closed
+
+
+@given(
+    framing=st.sampled_from(FRAMINGS),
+    interim=st.lists(st.sampled_from([b"HTTP/1.1 103 Early Hints\r\nContent-Length: 5\r\n\r\n", CONTINUE]), max_size=3),
+    stray=st.sampled_from([b"", b"\r\n", b"stray", sized(b"{}"), chunked(b"{}") * 50, CONTINUE]),
+    cuts=st.lists(st.integers(0, 300), max_size=8),
+)
+def test_guarantee_17_a_response_is_whole_however_it_is_cut_and_whatever_follows(
+    framing: Callable[[bytes], bytes], interim: list[bytes], stray: bytes, cuts: list[int]
+) -> None:
+    data = b"".join(interim) + framing(call_log_body("asked-for")) + stray
+    places = sorted({0, len(data), *(cut for cut in cuts if cut < len(data))})
+    pieces = [data[start:end] for start, end in pairwise(places)]
+
+    async def scenario() -> tuple[bytes, bool]:
+        connector = Connector()
+        protocol = connector._factory()
+        protocol.connection_made(Mock(spec=asyncio.Transport))
+        body = await receive(protocol, *pieces)
+        await connector.close()
+        return body, protocol.should_close
+
+    body, should_close = asyncio.run(scenario())
+
+    body = gzip.decompress(body) if body.startswith(b"\x1f\x8b") else body
+    assert json.loads(body)["id"] == "asked-for"
+    assert should_close is bool(stray)
+
+
+@pytest.mark.parametrize("head", [b"HTTP/1.1 204 No Content\r\n\r\n", b"HTTP/1.1 304 Not Modified\r\n\r\n"])
+async def test_a_response_without_a_body_ends_with_its_head(protocol: ResponseHandler, head: bytes) -> None:
+    assert await receive(protocol, head + b"stray") == b""
+
+    assert protocol.should_close
+
+
+async def test_guarantee_17_a_flood_on_an_idle_connection_takes_no_memory(protocol: ResponseHandler) -> None:
+    transport = protocol.transport
+    assert isinstance(transport, Mock)
+    await receive(protocol, chunked(b"body"))
+
+    for _ in range(100):
+        protocol.data_received(sized(b"x" * 100_000))
+
+    assert len(protocol) == 0
+    assert protocol._tail == b""
+    assert transport.abort.called
+
+
+async def test_bytes_before_the_first_request_end_the_connection(protocol: ResponseHandler) -> None:
+    transport = protocol.transport
+    assert isinstance(transport, Mock)
+
+    protocol.data_received(HEAD + b"body")
+
+    assert len(protocol) == 0
+    assert protocol.should_close
+    assert transport.abort.called
+
+
+async def test_interim_responses_without_end_take_no_memory(protocol: ResponseHandler) -> None:
+    protocol.set_response_params(read_until_eof=True)
+
+    for _ in range(100):
+        protocol.data_received(CONTINUE * 1000 + CONTINUE[:9])
+        protocol.data_received(CONTINUE[9:])
+
+    assert len(protocol) == len(protocol._head) == 0  # type: ignore[attr-defined]  # its own
+
+
+@pytest.mark.parametrize("line", [b"X: y\r\n", b"X: y\n", b"\n x"])
+async def test_promise_8_a_head_without_end_is_no_response(protocol: ResponseHandler, line: bytes) -> None:
+    protocol.set_response_params(read_until_eof=True)
+
+    for _ in range(70):
+        protocol.data_received(b"HTTP/1.1 200 OK\r\n" + line * 200)
+
+    with pytest.raises(aiohttp.http_exceptions.HttpProcessingError):
+        await protocol.read()
+    assert len(protocol._head) < 2**17  # type: ignore[attr-defined]  # its own
+
+
+async def test_a_second_response_behind_many_blank_lines_is_dropped(protocol: ResponseHandler) -> None:
+    body = b"\r\n" * 2000
+
+    assert await receive(protocol, chunked(body) + sized(b"another's")) == body
+
+    assert len(protocol) == 0
+    assert protocol.should_close
+
+
+async def test_a_response_that_ends_while_the_parser_was_paused_leaves_the_connection_idle(
+    protocol: ResponseHandler,
+) -> None:
+    protocol.set_response_params(read_until_eof=True, read_bufsize=1)
+    protocol.data_received(HEAD.replace(b"Content-Length: 4", b"Transfer-Encoding: chunked"))
+    protocol.data_received(b"1\r\nx\r\n" * 30_000 + b"0\r\n\r\n")
+    _, payload = await protocol.read()
+    while not payload.is_eof() or not payload.at_eof():
+        await payload.readany()
+
+    protocol.data_received(sized(b"another's"))
+
+    assert len(protocol) == 0
+    assert protocol.should_close
+
+
+async def test_a_connection_that_ends_twice_is_no_error(protocol: ResponseHandler) -> None:
+    protocol.transport = None
+
+    protocol.end()  # type: ignore[attr-defined]  # its own
+
+    assert protocol.should_close
 
 
 async def test_other_framings_are_left_to_aiohttp(protocol: ResponseHandler) -> None:

@@ -17,6 +17,7 @@ from ghl_voice_async.response import (
     Response,
     WindowHeaders,
     daily_headers,
+    is_of_another_call,
     retry_after,
     status_error,
     truncation_error,
@@ -60,6 +61,36 @@ def test_a_status_becomes_its_error(status: int, expected: type[ghl.StatusError]
     error = error_of(status)
     assert type(error) is expected
     assert error.status == status
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (b'{"id":"asked"}', False),
+        (b'{"id": "asked", "summary": ""}', False),
+        (b'\xef\xbb\xbf{"id":"asked"}', False),
+        (b' {"summary": "", "id" : "asked"}', False),
+        (b'{"summary": "", "id":"asked"}', False),
+        (b'{"\\u0069d": "asked"}', False),
+        (b'{"actions": [{"id": "other"}], "id": "asked"}', False),
+        (b'{"id": "other"}', True),
+        (b'{"id": "asked2"}', True),
+        (b'{"actions": [{"id": "asked"}], "id": "other"}', True),
+        (b'{"summary": "\\"id\\": \\"asked\\"", "id": "other"}', True),
+        (b'{"\\u0069d": "other"}', True),
+        (b"{}", False),
+        (b'{"id": 5}', False),
+        (b'["other"]', False),
+        (b"<html>", False),
+        (b"", False),
+    ],
+)
+def test_guarantee_17_a_body_that_names_another_call_is_found(body: bytes, expected: bool) -> None:
+    assert is_of_another_call(Response(200, body=body), "asked") is expected
+
+
+def test_an_error_names_no_call() -> None:
+    assert not is_of_another_call(Response(404, body=b'{"id": "other"}'), "asked")
 
 
 @pytest.mark.parametrize("status", [200, 201, 204, 299])
