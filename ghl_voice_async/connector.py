@@ -9,40 +9,30 @@ import sys
 from contextvars import ContextVar
 from functools import partial
 from itertools import islice
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import Final, Protocol
 
 from aiohttp import ServerDisconnectedError, TCPConnector
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.http_exceptions import HttpProcessingError
 
-if TYPE_CHECKING:
-    from typing import Any
-
-__all__ = ["Connector", "KeptConnectionLostError", "UsedConnection", "used_connection"]
+__all__ = ["Connector", "KeptConnectionLostError", "ReusedConnection", "reused_connection"]
 
 _LARGEST_PIECE: Final = 256 * 1024  # bytes, as asyncio reads them
 _LARGEST_HEAD: Final = 64 * 1024
 _MOST_BLANK_LINES: Final = 1000  # of one piece, where the parser stops to look
-_STATUS = re.compile(rb"HTTP/[0-9]\.[0-9] ([0-9]{3})")
 _CONTENT_LENGTH = re.compile(rb"\ncontent-length:[ \t]*([0-9]{1,18})[ \t]*\r?\n", re.IGNORECASE)
-_TRANSFER_ENCODING = re.compile(rb"\ntransfer-encoding[ \t]*:", re.IGNORECASE)
 _BLANK_LINE = re.compile(rb"(?<=\n)\r?\n")
 
 
-class UsedConnection(Protocol):
-    """The connection that a request went out on."""
-
-    @property
-    def is_reused(self) -> bool:
-        """Whether an earlier request went out on it, too."""
-        ...  # pyright takes a docstring alone for a body that returns nothing
+class ReusedConnection(Protocol):
+    """A connection that an earlier request went out on, too."""
 
     def end(self) -> None:
         """Close it at once, so that no other request goes out on it."""
 
 
-used_connection: ContextVar[UsedConnection | None] = ContextVar("used_connection", default=None)
-"""The connection that the last request of this context went out on, where it is known."""
+reused_connection: ContextVar[ReusedConnection | None] = ContextVar("reused_connection", default=None)
+"""The connection that the last request of this context went out on, or None for a fresh one."""
 
 
 class KeptConnectionLostError(ServerDisconnectedError):
@@ -77,47 +67,40 @@ class _SingleResponseConnection(ResponseHandler, asyncio.BufferedProtocol):
 
     def __init__(self, loop: asyncio.AbstractEventLoop, buffer: memoryview) -> None:
         super().__init__(loop)
-        self.is_reused: bool = False
-        """Whether the request in flight, or the last one, had a predecessor on this connection."""
         self._receive_buffer = buffer
-        self._has_been_used = False
-        self._awaits_response = False
+        self._poll: select.poll | None = None
+        self._parser_of_response: object = None  # aiohttp makes a new one for each request
+        self._is_receiving = False  # a response, from its first byte to its last
         self._is_in_head = False
-        self._has_response = False
         self._head = bytearray()  # of the response, as far as it has come
         self._due: int | None = None  # bytes of the response to come, where its head says how many
         self._last_bytes = b""  # of the body before this piece, where a blank line may have begun
 
-    def set_response_params(self, **params: Any) -> None:  # noqa: ANN401  # they differ between versions
-        """Expect one response, whose request goes out next."""
-        self.is_reused = self._has_been_used
-        self._has_been_used = self._awaits_response = self._is_in_head = True
-        self._has_response = False
-        self._head.clear()
-        self._payload = None  # that of the last response would look like the end of this one
-        used_connection.set(self)
-        super().set_response_params(**params)
-
     def end(self) -> None:
         """Close the connection at once, and drop what still arrives."""
-        self._awaits_response = False
+        self._is_receiving = False
         self.force_close()
         if self.transport is not None:
             self.transport.abort()
 
     def is_connected(self) -> bool:
-        """Return True if the connection may be used, or used again.
+        """Return True if the next request may go out on this connection.
 
         Of an idle connection, the system may hold bytes, or its end, that the event loop has not seen yet.
         """
         transport = self.transport
         if transport is None or transport.is_closing():
             return False
-        is_idle = self._has_been_used and not self._awaits_response
-        return not (is_idle and _is_readable(transport))
+        if self._parser_of_response is not None and not self._is_receiving:
+            if self._is_readable(transport):
+                return False
+            reused_connection.set(self)
+        return True
 
     def set_exception(self, exc: BaseException, exc_cause: BaseException | None = None) -> None:
-        if self.is_reused and self._is_in_head and not self._head:
+        is_reused = self._parser_of_response is not None
+        has_nothing_come = self._parser is not self._parser_of_response
+        if is_reused and has_nothing_come:
             exc = KeptConnectionLostError()
         super().set_exception(exc, exc_cause or exc)
 
@@ -125,14 +108,6 @@ class _SingleResponseConnection(ResponseHandler, asyncio.BufferedProtocol):
         # aiohttp resumes after each piece that is read, paused or not, through its parser.
         if self._reading_paused:
             super().resume_reading(**how)
-
-    def feed_data(self, data: Any, size: int = 0) -> None:  # noqa: ANN401  # aiohttp's
-        """Queue the response. The parser's second one is dropped."""
-        if self._has_response:
-            self.force_close()
-            return
-        self._has_response = True
-        super().feed_data(data, size)
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002  # the protocol's
         return self._receive_buffer
@@ -143,8 +118,13 @@ class _SingleResponseConnection(ResponseHandler, asyncio.BufferedProtocol):
     def data_received(self, data: bytes) -> None:
         if not data:  # aiohttp resumes its parser so, which has kept what it was given meanwhile
             super().data_received(data)
-            self._awaits_response = self._awaits_response and not self._is_complete()
-        elif not self._awaits_response:
+            self._is_receiving = self._is_receiving and not self._is_complete()
+        elif self._parser is not self._parser_of_response:
+            self._parser_of_response = self._parser
+            self._is_receiving = self._is_in_head = True
+            self._payload = None  # that of the last response would look like the end of this one
+            self._receive_head(data)
+        elif not self._is_receiving:
             self.end()
         elif self._is_in_head:
             self._receive_head(data)
@@ -161,13 +141,11 @@ class _SingleResponseConnection(ResponseHandler, asyncio.BufferedProtocol):
             head = self._head
         start = 0
         end = _end_of_head(head, searched)
-        status = _STATUS.match(head)
-        while end and _is_interim(status):
+        while end and _is_interim(head, start):
             start, end = end, _end_of_head(head, end)
-            status = _STATUS.match(head, start)
         if end:
             self._is_in_head = False
-            self._receive_start(bytes(head[start:]), end - start, status)
+            self._receive_start(bytes(head[start:]), end - start)
             self._head.clear()
             return
         if head is data:
@@ -178,23 +156,19 @@ class _SingleResponseConnection(ResponseHandler, asyncio.BufferedProtocol):
             self.set_exception(HttpProcessingError(message="the head of the response is too large"))
             self.end()
 
-    def _receive_start(self, data: bytes, end: int, status: re.Match[bytes] | None) -> None:
+    def _receive_start(self, data: bytes, end: int) -> None:
         """Receive a whole head of `end` bytes, and what follows it."""
-        self._due = None
-        if status is not None and status[1] in {b"204", b"304"}:
-            self._due = end
-        elif not _TRANSFER_ENCODING.search(data, 0, end):
-            length = _CONTENT_LENGTH.search(data, 0, end)
-            self._due = None if length is None else end + int(length[1])
-        if self._due is not None:
-            self._receive_counted(data, self._due)
+        length = 0 if _status(data, 0) in {b"204", b"304"} else _content_length(data, end)
+        if length is not None:
+            self._receive_counted(data, end + length)
         else:
+            self._due = None
             self._last_bytes = b""
             self._receive_delimited(data, end)
 
     def _receive_counted(self, data: bytes, due: int) -> None:
         self._due = due - len(data)
-        self._awaits_response = self._due > 0
+        self._is_receiving = self._due > 0
         if self._due < 0:
             self.force_close()  # first, since the end of the response may give the connection back at once
             data = data[: self._due]
@@ -203,7 +177,8 @@ class _SingleResponseConnection(ResponseHandler, asyncio.BufferedProtocol):
     def _receive_delimited(self, data: bytes, start: int) -> None:
         """Receive a response that ends with a blank line, as chunked ones do, or with the connection.
 
-        The parser is stopped at each blank line, so that it never sees what follows the end.
+        The parser is stopped at each blank line, so that it does not see what follows the end. Where it sees a
+        second response all the same, aiohttp closes the connection, since that one is left in the queue.
         """
         before = len(self._last_bytes)
         window = self._last_bytes + data
@@ -219,12 +194,21 @@ class _SingleResponseConnection(ResponseHandler, asyncio.BufferedProtocol):
             fed = len(data)
         self._last_bytes = window[-2:]
         if self._is_complete():
-            self._awaits_response = False
+            self._is_receiving = False
             if fed < len(data):
                 self.end()
 
     def _is_complete(self) -> bool:
         return self._payload is not None and self._payload.is_eof()
+
+    def _is_readable(self, transport: asyncio.BaseTransport) -> bool:
+        """Return True if the system has something for this connection that was not read."""
+        if sys.platform == "win32":
+            return False
+        if self._poll is None:
+            self._poll = select.poll()
+            self._poll.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
+        return bool(self._poll.poll(0))
 
 
 def _end_of_head(head: bytes | bytearray, start: int) -> int:
@@ -236,14 +220,18 @@ def _end_of_head(head: bytes | bytearray, start: int) -> int:
     return end + 3 if end >= 0 else 0
 
 
-def _is_interim(status: re.Match[bytes] | None) -> bool:
-    return status is not None and status[1].startswith(b"1") and status[1] != b"101"
+def _status(head: bytes | bytearray, start: int) -> bytes:
+    """Return the three digits behind `HTTP/1.1 `, or nothing where a head has another form."""
+    return bytes(head[start + 9 : start + 12]) if head.startswith(b"HTTP/", start) else b""
 
 
-def _is_readable(transport: asyncio.BaseTransport) -> bool:
-    """Return True if the system has something for this transport that was not read."""
-    if sys.platform == "win32":
-        return False
-    poll = select.poll()
-    poll.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
-    return bool(poll.poll(0))
+def _is_interim(head: bytes | bytearray, start: int) -> bool:
+    status = _status(head, start)
+    return status.startswith(b"1") and status != b"101"
+
+
+def _content_length(data: bytes, end: int) -> int | None:
+    """Return the length that a head of `end` bytes states, or None where the parser is to find the end."""
+    start = data.find(b"\nContent-Length: ", 0, end)
+    found = _CONTENT_LENGTH.match(data, start, end) if start >= 0 else _CONTENT_LENGTH.search(data, 0, end)
+    return None if found is None else int(found[1])

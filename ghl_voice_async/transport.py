@@ -20,7 +20,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from multidict import CIMultiDict
 from yarl import URL
 
-from ghl_voice_async.connector import Connector, KeptConnectionLostError, used_connection
+from ghl_voice_async.connector import Connector, KeptConnectionLostError, reused_connection
 from ghl_voice_async.errors import (
     AttemptTimeoutError,
     ClientClosedError,
@@ -54,8 +54,6 @@ _fresh_connections = count()
 
 class _UnknownConnection:
     """The connection of a borrowed session, which may be a reused one for all that its user can see."""
-
-    is_reused: Final = True
 
     def end(self) -> None:
         """Do nothing: no public name of aiohttp's leads to it."""
@@ -125,15 +123,14 @@ class Transport:
             self._timeout.start(announced.scope, announced.begin())
             try:
                 try:
-                    used_connection.set(None)
+                    reused_connection.set(None)
                     answer = await self._request(session, request, token, announced, is_fresh=is_fresh)
-                    connection = used_connection.get()
-                    is_reused = not is_fresh and connection is not None and connection.is_reused
+                    connection = reused_connection.get()
                     response = _whole(answer) or await _read(answer)
-                    if is_reused and connection is not None and is_of_another_call(response, request.call_id):
-                        connection.end()
-                        return response._replace(is_misplaced=True)
-                    return response
+                    if connection is None or is_fresh or not is_of_another_call(response, request.call_id):
+                        return response
+                    connection.end()
+                    return response._replace(is_misplaced=True)
                 finally:
                     is_over_time = self._timeout.stop(announced.scope)
             except asyncio.CancelledError:
@@ -217,7 +214,7 @@ class Transport:
             if is_fresh:
                 _ask_for_fresh_connection(wire_request)
             if self._connector is None and not _is_never_reused(session):
-                used_connection.set(_UNKNOWN_CONNECTION)
+                reused_connection.set(_UNKNOWN_CONNECTION)
             try:
                 return await handler(wire_request)
             except (aiohttp.ClientError, OSError) as error:

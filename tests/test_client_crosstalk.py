@@ -216,10 +216,10 @@ def test_guarantee_17_no_call_gets_the_body_of_another_at_random(
             serving(StrayResponses(random.Random(1)), tls=tls) as server,
             aiohttp.ClientSession(connector=certificates.connector(kind)) as session,
         ):
-            return await fetch_all(server.url, 300, session)
+            return await fetch_all(server.url, 100, session)
 
     with asyncio.Runner(loop_factory=loop_factory) as runner:
         outcome = runner.run(scenario())
 
     assert outcome.wrong == 0
-    assert outcome.right > 290
+    assert outcome.right > 95

@@ -150,12 +150,11 @@ async def test_promise_8_a_head_without_end_is_no_response(protocol: ResponseHan
     assert len(protocol._head) < 2**17  # type: ignore[attr-defined]  # its own
 
 
-async def test_a_second_response_behind_many_blank_lines_is_dropped(protocol: ResponseHandler) -> None:
+async def test_a_second_response_behind_many_blank_lines_ends_the_connection(protocol: ResponseHandler) -> None:
     body = b"\r\n" * 2000
 
     assert await receive(protocol, chunked(body) + sized(b"another's")) == body
 
-    assert len(protocol) == 0
     assert protocol.should_close
 
 
