@@ -9,9 +9,10 @@ import asyncio
 import os
 import ssl
 import zlib
+from collections.abc import Awaitable, Iterable
 from functools import lru_cache
 from itertools import count
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import Final, Protocol
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -20,6 +21,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from multidict import CIMultiDict
 from yarl import URL
 
+from ghl_voice_async.auth import BearerToken
 from ghl_voice_async.connector import Connector, KeptConnectionLostError, reused_connection
 from ghl_voice_async.errors import (
     AttemptTimeoutError,
@@ -29,15 +31,9 @@ from ghl_voice_async.errors import (
     TransportError,
 )
 from ghl_voice_async.places import Places
+from ghl_voice_async.request import Request
 from ghl_voice_async.response import Response, is_of_another_call
-from ghl_voice_async.scope import SharedTimeout, somebody_cancelled
-
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Iterable
-
-    from ghl_voice_async.auth import BearerToken
-    from ghl_voice_async.request import Request
-    from ghl_voice_async.scope import Scope
+from ghl_voice_async.scope import Scope, SharedTimeout, somebody_cancelled
 
 __all__ = ["ERROR_BODY_LIMIT", "RESPONSE_BODY_LIMIT", "Transport", "transport_error"]
 
