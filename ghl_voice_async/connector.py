@@ -121,9 +121,13 @@ class _SingleResponseConnection(ResponseHandler, asyncio.BufferedProtocol):
             self._is_receiving = self._is_receiving and not self._is_complete()
         elif self._parser is not self._parser_of_response:
             self._parser_of_response = self._parser
-            self._is_receiving = self._is_in_head = True
+            self._is_receiving = True
             self._payload = None  # that of the last response would look like the end of this one
-            self._receive_head(data)
+            if data.startswith(b"HTTP/1.1 200 ") and (end := data.find(b"\r\n\r\n")) >= 0:
+                self._receive_start(data, end + 4)  # as nearly all do
+            else:
+                self._is_in_head = True
+                self._receive_head(data)
         elif not self._is_receiving:
             self.end()
         elif self._is_in_head:
@@ -134,7 +138,7 @@ class _SingleResponseConnection(ResponseHandler, asyncio.BufferedProtocol):
             self._receive_delimited(data, 0)
 
     def _receive_head(self, data: bytes) -> None:
-        searched = max(len(self._head) - 2, 0)
+        searched = max(len(self._head) - 3, 0)
         head: bytes | bytearray = data
         if self._head:
             self._head += data
@@ -158,7 +162,8 @@ class _SingleResponseConnection(ResponseHandler, asyncio.BufferedProtocol):
 
     def _receive_start(self, data: bytes, end: int) -> None:
         """Receive a whole head of `end` bytes, and what follows it."""
-        length = 0 if _status(data, 0) in {b"204", b"304"} else _content_length(data, end)
+        has_no_body = data[9:12] in {b"204", b"304"}
+        length = 0 if has_no_body else _content_length(data, end)
         if length is not None:
             self._receive_counted(data, end + length)
         else:
@@ -212,22 +217,17 @@ class _SingleResponseConnection(ResponseHandler, asyncio.BufferedProtocol):
 
 
 def _end_of_head(head: bytes | bytearray, start: int) -> int:
-    """Return the index after the first blank line, or 0 without one. Line ends may lack their CR."""
-    end = head.find(b"\n\r\n", start)
-    bare = head.find(b"\n\n", start, len(head) if end < 0 else end + 1)
-    if bare >= 0:
-        return bare + 2
-    return end + 3 if end >= 0 else 0
-
-
-def _status(head: bytes | bytearray, start: int) -> bytes:
-    """Return the three digits behind `HTTP/1.1 `, or nothing where a head has another form."""
-    return bytes(head[start + 9 : start + 12]) if head.startswith(b"HTTP/", start) else b""
+    """Return the index after the first blank line, or 0 without one. Where no line has a CR, they need none."""
+    end = head.find(b"\r\n\r\n", start)
+    if end >= 0:
+        return end + 4
+    end = head.find(b"\n\n", start)
+    return end + 2 if end >= 0 else 0
 
 
 def _is_interim(head: bytes | bytearray, start: int) -> bool:
-    status = _status(head, start)
-    return status.startswith(b"1") and status != b"101"
+    is_1xx = head.startswith((b"HTTP/1.1 1", b"HTTP/1.0 1"), start)
+    return is_1xx and not head.startswith(b"01 ", start + 10)
 
 
 def _content_length(data: bytes, end: int) -> int | None:

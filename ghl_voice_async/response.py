@@ -110,12 +110,11 @@ def is_of_another_call(response: Response, call_id: str) -> bool:
     if not 200 <= response.status < 300:
         return False
     body = response.body
-    member = b'"id":"%b"' % call_id.encode()
-    spaced = b'"id": "%b"' % call_id.encode()
+    value = b'"' + call_id.encode() + b'"'
     # Nearly all bodies begin with their `id`, or have one key of that name: they need not be parsed twice.
-    if body.startswith((b"{" + member, b"{" + spaced)):
+    if body.startswith((b'{"id":' + value, b'{"id": ' + value)):
         return False
-    if body.count(b'"id"') == 1 and (member in body or spaced in body):
+    if body.count(b'"id"') == 1 and (b'"id":' + value in body or b'"id": ' + value in body):
         return False
     try:
         data = orjson.loads(body.removeprefix(_BYTE_ORDER_MARK))
