@@ -11,6 +11,7 @@ from ghl_voice_async import InvalidInputError
 from ghl_voice_async.request import call_log_request, check_base_url, request_headers
 
 BASE = "https://services.leadconnectorhq.com"
+BY_EITHER = "(cannot be parsed|not a name or an address)"  # newer versions of Python parse more strictly
 BAD_IDS = [
     "", " ", "   ", ".", "..", "a/b", "../x", "a%2Fb", "a?b", "a#b", "a\x00", "a\n", "\ta", "é", "①", "a b",
     "a" * 257, None, 7, b"abc", ["a"],
@@ -116,12 +117,12 @@ def test_base_urls_that_can_be_used(given: str, used: str) -> None:
         ("https://example.com:8_0", "port is not a number"),
         ("https://example.com:80:80", "port is not a number"),
         ("https://[::1", "cannot be parsed"),
-        ("https://[]", "cannot be parsed"),
-        ("https://[v1.x]", "cannot be parsed"),
-        ("https://[::1]x", "not a name or an address"),
-        ("https://[::1]]", "not a name or an address"),
-        ("http://example.com[::1]", "not a name or an address"),
-        ("https://example.com[::1]", "not a name or an address"),
+        ("https://[]", BY_EITHER),
+        ("https://[v1.x]", BY_EITHER),
+        ("https://[::1]x", BY_EITHER),
+        ("https://[::1]]", BY_EITHER),
+        ("http://example.com[::1]", BY_EITHER),
+        ("https://example.com[::1]", BY_EITHER),
         ("https://ex ample", "character"),
         ("https://ex%20ample", "not a name or an address"),
         ("https://a,b", "not a name or an address"),
