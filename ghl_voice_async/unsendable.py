@@ -9,7 +9,7 @@ from urllib.request import getproxies
 
 from yarl import URL
 
-from ghl_voice_async.errors import GHLVoiceError, TransportError
+from ghl_voice_async.errors import TransportError
 
 __all__ = ["is_raised_by_aiohttp", "unsendable_error"]
 
@@ -32,8 +32,6 @@ def is_raised_by_aiohttp(error: Exception, *, called_from: str) -> bool:
     A middleware, a rate limiter and a tracing callback raise errors of the user. Those leave a frame of the user's
     code further in than the call.
     """
-    if isinstance(error, GHLVoiceError):
-        return False
     is_within = False
     for frame, _ in walk_tb(error.__traceback__):
         module = str(frame.f_globals.get("__name__"))
