@@ -103,6 +103,9 @@ class _SingleResponseConnection(ResponseHandler, asyncio.BufferedProtocol):
         if is_reused and has_nothing_come:
             exc = KeptConnectionLostError()
         super().set_exception(exc, exc_cause or exc)
+        # aiohttp's compiled parser tells nobody who waits for the body that a later piece of it is malformed.
+        if self._payload is not None and not self._payload.is_eof():
+            self._payload.set_exception(exc)
 
     def resume_reading(self, **how: bool) -> None:  # type: ignore[override]  # before aiohttp 3.14 it had no argument
         # aiohttp resumes after each piece that is read, paused or not, through its parser.

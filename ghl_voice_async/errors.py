@@ -103,9 +103,9 @@ class DeadlineExceededError(GHLVoiceError, TimeoutError):
 class TransportError(GHLVoiceError):
     """There was no whole response: DNS, refused, reset, cut short, TLS, or too large.
 
-    `retryable` tells whether trying again could help: it is False for TLS failures and for bodies over
-    the size limit. `was_kept` tells whether it was a connection kept from an earlier answer that turned out
-    to be dead, as happens when a server closes those that are idle.
+    `retryable` is False where a retry cannot help: a TLS failure that stays, such as a refused certificate, a body
+    over the size limit, and a proxy that cannot be used. `was_kept` tells whether it was a connection kept from an
+    earlier answer that turned out to be dead, as happens when a server closes those that are idle.
     """
 
     def __init__(

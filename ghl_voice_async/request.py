@@ -12,6 +12,7 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from multidict import CIMultiDict
+from yarl import URL
 
 from ghl_voice_async.errors import InvalidInputError
 from ghl_voice_async.version import __version__
@@ -23,6 +24,10 @@ _ID = re.compile(r"[A-Za-z0-9_-]{1,256}")
 _API_VERSION = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _URL_TEXT = re.compile(r"[A-Za-z0-9._~:/@\[\]%!$&'()*+,;=?#-]+")
 _DOT_SEGMENT = re.compile(r"(^|/)(\.|%2e){1,2}(/|$)", re.IGNORECASE)
+# A host is a name of labels, with a dot at its end or without, or an address in brackets. Then comes the port.
+_AUTHORITY = re.compile(r"([A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*\.?|\[[^]]+\])(:[0-9]{0,5})?")
+_LONGEST_HOST = 253
+_ENDS_WITH_NUMBER = re.compile(r"(.*\.)?[0-9]+\.?")
 _SHOWN = 64
 
 
@@ -107,6 +112,8 @@ def _wrong_with_url(value: str) -> str | None:
         return "it must not have a query or a fragment"
     if url.scheme not in {"http", "https"} or not url.hostname:
         return "it must begin with https:// and a host"
+    if not _is_host(url.netloc, url.hostname):
+        return "its host is not a name or an address, or its port is not a number"
     if url.port == 0:
         return "its port is 0"
     if _DOT_SEGMENT.search(url.path):
@@ -114,6 +121,18 @@ def _wrong_with_url(value: str) -> str | None:
     if url.scheme == "http" and not _is_loopback(url.hostname):
         return "http:// would send the token in clear text; use https://"
     return None
+
+
+def _is_host(authority: str, host: str) -> bool:
+    """Return True if aiohttp and the look-up of names can use `host`. Raises ValueError for some that they cannot."""
+    if not _AUTHORITY.fullmatch(authority) or len(host) > _LONGEST_HOST:
+        return False
+    if authority.startswith("["):
+        ipaddress.IPv6Address(host)
+    elif _ENDS_WITH_NUMBER.fullmatch(host):
+        ipaddress.IPv4Address(host)
+    # A name in punycode is decoded when it is first read.
+    return URL.build(scheme="https", authority=authority, encoded=True).host is not None
 
 
 def _is_loopback(host: str) -> bool:

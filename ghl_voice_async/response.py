@@ -64,13 +64,34 @@ _ERRORS: dict[int, type[StatusError]] = {
 }
 
 
+def _encodable(text: str) -> str:
+    """Return text of a head in a form that every file and every terminal in UTF-8 takes.
+
+    aiohttp gives bytes that are not UTF-8 as surrogates, which cannot be encoded. They are read as Latin-1, which HTTP
+    once prescribed.
+    """
+    if text.isascii():
+        return text
+    try:
+        raw = text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "replace").decode()  # surrogates that are no bytes of a server
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        return raw.decode("latin-1")
+
+
 class Headers(Mapping[str, str]):
-    """Read-only headers that find names in any case, and pickle. A name given twice is joined with `, `."""
+    """Read-only headers that find names in any case, and pickle. A name given twice is joined with `, `.
+
+    Names and values that are not UTF-8 are read as Latin-1.
+    """
 
     def __init__(self, headers: Mapping[str, str]) -> None:
         self._values: dict[str, str] = {}
-        for name, value in headers.items():
-            key = name.lower()
+        for raw_name, raw_value in headers.items():
+            key, value = _encodable(raw_name).lower(), _encodable(raw_value)
             self._values[key] = f"{self._values[key]}, {value}" if key in self._values else value
 
     def __getitem__(self, name: str) -> str:
@@ -151,7 +172,7 @@ def status_error(response: Response, *, secret: str = "") -> StatusError | None:
     text = response.body.decode("utf-8", "replace").removeprefix("\ufeff")
     headers = Headers({name: _strike(value, secret) for name, value in Headers(response.headers).items()})
     return _error_class(response.status, headers)(
-        _cut(_strike(_message(text) or response.reason or _phrase(response.status), secret)),
+        _cut(_strike(_message(text) or _encodable(response.reason) or _phrase(response.status), secret)),
         status=response.status,
         body=_cut(_strike(text, secret)),
         headers=headers,

@@ -22,7 +22,7 @@ from ghl_voice_async.validation import count_field, seconds_field
 if TYPE_CHECKING:
     from tenacity import RetryCallState
 
-__all__ = ["RetryBudget", "RetryPolicy", "retried", "wait_before_retry"]
+__all__ = ["RetryBudget", "RetryPolicy", "load_tenacity", "retried", "wait_before_retry"]
 
 T = TypeVar("T")
 
@@ -138,6 +138,15 @@ class Retried(Protocol):
 R = TypeVar("R", bound=Retried)
 
 
+def load_tenacity() -> None:
+    """Import what `retried` needs, which the first failure may be unable to do.
+
+    Where no file descriptor is left, a failure cannot read a module. A client calls this when it is made, so that a
+    program that only reads a `RetryPolicy` does not load tenacity.
+    """
+    import tenacity.asyncio  # noqa: F401, PLC0415  # see above
+
+
 async def retried(
     failure: GHLVoiceError, attempt: Callable[[R], Awaitable[T]], call: R, policy: RetryPolicy, budget: RetryBudget
 ) -> T:
@@ -150,7 +159,7 @@ async def retried(
     Retries draw on the budget, but for those after a 429, which the rate limit paces already, and after the loss of a
     kept connection.
     """
-    from tenacity import AsyncRetrying  # noqa: PLC0415  # 6 ms, which a program that meets no failure need not take
+    from tenacity import AsyncRetrying  # noqa: PLC0415  # loaded by now, see `load_tenacity`
 
     first_failure: GHLVoiceError | None = failure
 

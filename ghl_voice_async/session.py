@@ -18,7 +18,7 @@ from ghl_voice_async.rate_limit import (
 )
 from ghl_voice_async.request import Request
 from ghl_voice_async.response import Response, status_error, truncation_error
-from ghl_voice_async.retry import RetryBudget, RetryPolicy, retried
+from ghl_voice_async.retry import RetryBudget, RetryPolicy, load_tenacity, retried
 from ghl_voice_async.scope import somebody_cancelled
 from ghl_voice_async.transport import Transport
 
@@ -36,6 +36,10 @@ class Session:
     hooks: Hooks = field(factory=Hooks, init=False)
     _budget: RetryBudget = field(factory=RetryBudget, init=False)
     _lifecycle: Lifecycle = field(factory=Lifecycle, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        """Load now what a failure needs."""
+        load_tenacity()
 
     async def run(
         self,

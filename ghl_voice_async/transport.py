@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import os
 import ssl
-import zlib
 from collections.abc import Awaitable, Iterable
 from functools import lru_cache
 from itertools import count
@@ -18,11 +17,13 @@ from urllib.parse import urlsplit
 import aiohttp
 from aiohttp import hdrs
 from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.http_parser import HttpResponseParser
 from multidict import CIMultiDict
 from yarl import URL
 
 from ghl_voice_async.auth import BearerToken
-from ghl_voice_async.connector import Connector, KeptConnectionLostError, reused_connection
+from ghl_voice_async.connector import Connector, KeptConnectionLostError, ReusedConnection, reused_connection
+from ghl_voice_async.decompression import Decompressor, body_too_large, content_codings, transfer_codings
 from ghl_voice_async.errors import (
     AttemptTimeoutError,
     ClientClosedError,
@@ -34,14 +35,19 @@ from ghl_voice_async.places import Places
 from ghl_voice_async.request import Request
 from ghl_voice_async.response import Response, is_of_another_call
 from ghl_voice_async.scope import Scope, SharedTimeout, somebody_cancelled
+from ghl_voice_async.tls import tls_error
+from ghl_voice_async.unsendable import is_raised_by_aiohttp, unsendable_error
 
 __all__ = ["ERROR_BODY_LIMIT", "RESPONSE_BODY_LIMIT", "Transport", "transport_error"]
 
 RESPONSE_BODY_LIMIT: Final = 8 * 1024 * 1024
 ERROR_BODY_LIMIT: Final = 64 * 1024
 
-_ENCODINGS = {"identity", "gzip", "x-gzip", "deflate"}
+_PIECES_IN_A_ROW: Final = 64  # decompressed pieces between two chances for others to run
+_FAILURES_OF_A_BODY: Final = (TransportError, aiohttp.ClientError, HttpProcessingError, OSError)
+_IS_PARSER_COMPILED: Final = HttpResponseParser.__module__ == "aiohttp._http_parser"
 _CLOSED_BY_OWNER = "the aiohttp session given to this client is closed"
+_NOT_HTTP = "the answer is not valid HTTP"
 _NO_TIMEOUT = aiohttp.ClientTimeout(total=None, connect=None, sock_connect=None, sock_read=None)
 
 
@@ -109,6 +115,7 @@ class Transport:
         """
         session, places = self._open()
         failure: GHLVoiceError
+        answer: aiohttp.ClientResponse | None = None
         # The places are ours, so that waiting for one is not charged to the timeout, as aiohttp would.
         if not places.take():
             await places.wait()
@@ -121,33 +128,36 @@ class Transport:
                 try:
                     reused_connection.set(None)
                     answer = await self._request(session, request, token, announced, is_fresh=is_fresh)
-                    connection = reused_connection.get()
-                    response = _whole(answer) or await _read(answer)
-                    if connection is None or is_fresh or not is_of_another_call(response, request.call_id):
-                        return response
-                    connection.end()
-                    return response._replace(is_misplaced=True)
+                    connection = None if is_fresh else reused_connection.get()
+                    return _marked(_whole(answer) or await _read(answer), connection, request.call_id)
                 finally:
                     is_over_time = self._timeout.stop(announced.scope)
             except asyncio.CancelledError:
-                if is_over_time:
-                    failure = AttemptTimeoutError(f"no whole answer within {self._timeout.seconds:g} s")
-                elif somebody_cancelled():
+                if not is_over_time and somebody_cancelled():
                     raise
-                else:
-                    # aiohttp cancels who waits for a connection of a session that its owner closes.
-                    failure = TransportError("the connection was given up within aiohttp")
+                if is_over_time and answer is not None and not _is_success(answer):
+                    return _without_body(answer)  # the status has come, and says more than the timeout
+                failure = self._gave_up(is_over_time=is_over_time)
             except TransportError as error:
                 # Its traceback passes through frames of aiohttp's, which hold the headers as they are sent.
                 failure = error.with_traceback(None)
-            except (aiohttp.ClientError, HttpProcessingError, OSError) as error:
-                failure = transport_error(error)
+            except (aiohttp.ClientError, HttpProcessingError, OSError, ValueError, TypeError) as error:
+                mapped = _error_of_request(session, error)
+                if mapped is None:
+                    raise
+                failure = mapped
         finally:
             places.leave()
         if session.closed:
             failure = ClientClosedError(_CLOSED_BY_OWNER)
         # Raised out here, where no aiohttp error is being handled, so that none becomes its context.
         raise failure
+
+    def _gave_up(self, *, is_over_time: bool) -> TransportError:
+        if is_over_time:
+            return AttemptTimeoutError(f"no whole answer within {self._timeout.seconds:g} s")
+        # aiohttp cancels who waits for a connection of a session that its owner closes.
+        return TransportError("the connection was given up within aiohttp")
 
     async def aclose(self) -> None:
         """Close the session, unless it is borrowed."""
@@ -213,6 +223,8 @@ class Transport:
                 reused_connection.set(_UNKNOWN_CONNECTION)
             try:
                 return await handler(wire_request)
+            except aiohttp.InvalidURL:
+                raise  # of a proxy; the session is asked for it further out
             except (aiohttp.ClientError, OSError) as error:
                 failure = transport_error(error)
             raise failure
@@ -265,76 +277,83 @@ _parts = lru_cache(urlsplit)  # a client has one server
 def _whole(answer: aiohttp.ClientResponse) -> Response | None:
     """Return an answer whose body has come with its head, as most do, or None where there may be more to it."""
     headers, content = answer.headers, answer.content
-    if hdrs.CONTENT_LENGTH not in headers or hdrs.CONTENT_ENCODING in headers:
+    if hdrs.CONTENT_LENGTH not in headers or hdrs.CONTENT_ENCODING in headers or not _IS_PARSER_COMPILED:
         return None
     if not content.is_eof() or content.total_bytes > ERROR_BODY_LIMIT:
         return None
     return Response(answer.status, headers, content.read_nowait(), answer.reason or "")
 
 
+def _marked(response: Response, connection: ReusedConnection | None, call_id: str) -> Response:
+    """Mark a response to another call that came on a reused connection, and end that connection."""
+    if connection is None or not is_of_another_call(response, call_id):
+        return response
+    connection.end()
+    return response._replace(is_misplaced=True)
+
+
 async def _read(answer: aiohttp.ClientResponse) -> Response:
+    """Read a response to its end. Without 2xx, a body that cannot be read is dropped, and the status counts."""
+    if len(answer.headers.getall(hdrs.CONTENT_LENGTH, ())) > 1:
+        # aiohttp's parser in Python takes the first of two lengths. The compiled one refuses them.
+        answer.close()
+        raise TransportError(_NOT_HTTP)
     # `async with` costs 5 µs, and an answer that was read to its end has given its connection back already.
     try:
-        encoding = answer.headers.get(hdrs.CONTENT_ENCODING, "identity").strip().lower()
-        body = await _read_body(answer, encoding)
-    except BaseException:
+        is_length_known, body = await _read_body(answer)
+    except BaseException as error:
         answer.close()
-        raise
-    is_length_known = _is_length_known(answer, encoding, body)
+        if _is_success(answer) or not isinstance(error, _FAILURES_OF_A_BODY):
+            raise
+        return _without_body(answer)
     return Response(answer.status, answer.headers, body, answer.reason or "", is_length_known)
 
 
-async def _read_body(answer: aiohttp.ClientResponse, encoding: str) -> bytes:
-    """Read a body to its end, against a limit on its unfolded size.
+def _is_success(answer: aiohttp.ClientResponse) -> bool:
+    return 200 <= answer.status < 300
 
-    aiohttp's own unfolding does not notice a gzip stream without its end, and unfolds a small bomb whole.
+
+def _without_body(answer: aiohttp.ClientResponse) -> Response:
+    return Response(answer.status, answer.headers, b"", answer.reason or "")
+
+
+async def _read_body(answer: aiohttp.ClientResponse) -> tuple[bool, bytes]:
+    """Read a body to its end, against a limit on its decompressed size, and whether its end is known.
+
+    aiohttp's own decompression does not notice a gzip stream without its end, and decompresses a small bomb whole.
     """
-    is_success = 200 <= answer.status < 300
-    if encoding not in _ENCODINGS:
-        if is_success:
-            text = f"the body has a Content-Encoding that was not asked for: {encoding!r}"
-            raise TransportError(text, retryable=False)
-        answer.close()
-        return b""  # the status says what happened without it
-    limit = RESPONSE_BODY_LIMIT if is_success else ERROR_BODY_LIMIT
-    unfold = None
+    limit = RESPONSE_BODY_LIMIT if _is_success(answer) else ERROR_BODY_LIMIT
+    has_chunks = "chunked" in transfer_codings(answer.headers.getall(hdrs.TRANSFER_ENCODING, ()))
+    codings = content_codings(answer.headers.getall(hdrs.CONTENT_ENCODING, ()))
+    decompressor = Decompressor(codings, limit)
     body = bytearray()
+    steps = 0
     chunk = await answer.content.readany()
     while chunk:
-        if encoding != "identity":
-            unfold = unfold or zlib.decompressobj(_window_bits(encoding, chunk))
-            try:
-                chunk = unfold.decompress(chunk, limit + 1 - len(body))
-            except zlib.error:
-                damaged = True
-            else:
-                damaged = bool(unfold.unused_data)
-            if damaged:
-                raise TransportError(f"the body is not valid {encoding}")
-        body += chunk
-        if len(body) > limit:
-            raise TransportError(f"the body is larger than the limit of {limit} bytes", retryable=False)
+        for piece in decompressor.pieces(chunk):
+            body += piece
+            if len(body) > limit:
+                raise body_too_large(limit)
+            steps += 1
+            if steps % _PIECES_IN_A_ROW == 0:
+                await asyncio.sleep(0)
         chunk = await answer.content.readany()
-    if unfold is not None and not unfold.eof:
-        raise TransportError(f"the body was cut short: its {encoding} stream has no end")
-    return bytes(body)
+    decompressor.finish()
+    has_length = hdrs.CONTENT_LENGTH in answer.headers or answer.status == 204
+    return has_length or has_chunks or bool(codings and body), bytes(body)
 
 
-def _is_length_known(answer: aiohttp.ClientResponse, encoding: str, body: bytes) -> bool:
-    """Tell whether the answer said where its body ends, in its head or by the end of its stream."""
-    return (
-        hdrs.CONTENT_LENGTH in answer.headers
-        or answer.status == 204
-        or "chunked" in answer.headers.get(hdrs.TRANSFER_ENCODING, "").lower()
-        or (encoding != "identity" and bool(body))
-    )
-
-
-def _window_bits(encoding: str, start: bytes) -> int:
-    """Choose zlib's format: gzip, or for deflate the zlib format of RFC 9110 or the bare stream some send."""
-    if encoding != "deflate":
-        return zlib.MAX_WBITS | 16
-    return zlib.MAX_WBITS if start[0] & 0x0F == 8 else -zlib.MAX_WBITS
+def _error_of_request(session: aiohttp.ClientSession, error: Exception) -> TransportError | None:
+    """Make the error of ours for what came out of a request, or None for an error of the user's own code."""
+    is_unsendable = isinstance(error, aiohttp.InvalidURL)
+    if not isinstance(error, aiohttp.ClientError | HttpProcessingError | OSError):
+        is_unsendable = is_raised_by_aiohttp(error, called_from=__name__)
+        if not is_unsendable:
+            return None
+    if is_unsendable:
+        proxy = getattr(session, "_default_proxy", None)
+        return unsendable_error(error, session_proxy=proxy, trusts_environment=session.trust_env)
+    return transport_error(error)
 
 
 def transport_error(error: Exception) -> TransportError:
@@ -346,10 +365,8 @@ def transport_error(error: Exception) -> TransportError:
     match error:
         case TransportError():
             return error
-        case aiohttp.ClientSSLError() | aiohttp.ServerFingerprintMismatch() | ssl.SSLError():
-            return TransportError(f"TLS failed: {_system_text(error)}", retryable=False)
-        case aiohttp.ClientConnectorDNSError():
-            return TransportError(f"the name of the server {error.host} cannot be resolved")
+        case aiohttp.ServerFingerprintMismatch() | ssl.SSLError() | OSError(__cause__=ssl.SSLError()):
+            return _error_of_tls(error)
         case aiohttp.ClientConnectorError():
             return TransportError(_connect_text(error))
         case aiohttp.ServerDisconnectedError():
@@ -360,20 +377,33 @@ def transport_error(error: Exception) -> TransportError:
         case aiohttp.ClientHttpProxyError():
             return TransportError(f"the proxy answered {error.status}")
         case aiohttp.ClientResponseError() | HttpProcessingError():
-            return TransportError("the answer is not valid HTTP")
+            return TransportError(_NOT_HTTP)
         case OSError():
             return TransportError(f"the connection failed: {_system_text(error)}")
         case _:
-            return TransportError(f"the request failed in aiohttp: {type(error).__name__}")
+            text = f"the request failed in aiohttp: {type(error).__name__}"
+            return TransportError(text, retryable=not isinstance(error, aiohttp.InvalidURL))
+
+
+def _error_of_tls(error: Exception) -> TransportError:
+    # The errors of a handshake are those of aiohttp and of `ssl` at once, and hold the one that OpenSSL made.
+    causes = (getattr(error, "certificate_error", None), getattr(error, "os_error", None), error, error.__cause__)
+    for cause in causes:
+        if isinstance(cause, ssl.SSLError):
+            return tls_error(cause, in_handshake=isinstance(error, aiohttp.ClientSSLError))
+    return TransportError("TLS failed: the certificate has another fingerprint", retryable=False)
 
 
 def _connect_text(error: aiohttp.ClientConnectorError) -> str:
+    number = error.os_error.errno or 0  # below 0 it is one of the look-up of names
+    if isinstance(error, aiohttp.ClientConnectorDNSError):
+        reason = f": {os.strerror(number)}" if number > 0 else ""
+        return f"the name of the server {error.host} cannot be resolved{reason}"
     whom = f"{error.host}:{error.port}"
     if isinstance(error, aiohttp.ClientProxyConnectionError):
         whom = "the proxy"  # aiohttp does not say which
-    number = error.os_error.errno
     # asyncio's own text says the address once more, and not why.
-    return f"cannot connect to {whom}: {os.strerror(number) if number else _system_text(error.os_error)}"
+    return f"cannot connect to {whom}: {os.strerror(number) if number > 0 else _system_text(error.os_error)}"
 
 
 def _system_text(error: Exception) -> str:

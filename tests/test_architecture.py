@@ -29,6 +29,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "request": {"errors", "version"},
     "response": {"errors"},
     "hooks": {"errors"},
+    "tls": {"errors"},
+    "decompression": {"errors"},
+    "unsendable": {"errors"},
     "retry": {"errors", "validation"},
     "daily": {"response"},
     "shared_budget": set(),
@@ -39,7 +42,18 @@ MAY_IMPORT: dict[str, set[str]] = {
     "places": set(),
     "lifecycle": {"errors", "scope"},
     "connector": set(),
-    "transport": {"request", "response", "errors", "auth", "scope", "places", "connector"},
+    "transport": {
+        "request",
+        "response",
+        "errors",
+        "auth",
+        "scope",
+        "places",
+        "connector",
+        "decompression",
+        "tls",
+        "unsendable",
+    },
     "call": {"request", "response", "errors", "hooks", "retry", "rate_limit", "scope"},
     "session": {
         "request",
@@ -81,7 +95,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 # What everything may import is not here: the standard library and attrs.
 THIRD_PARTY: dict[str, set[str]] = {
     "aiohttp": {"connector", "transport", "testing"},
-    "yarl": {"transport"},
+    "yarl": {"request", "transport", "unsendable"},
     "multidict": {"request", "response", "transport"},
     "cattrs": {"decoder"},
     "orjson": {"decoder", "response"},

@@ -6,14 +6,16 @@ import os
 import ssl
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import pytest
 import trustme
 from command_line import PROGRAM, quiet
 from relays import Relay
-from watched import client_of
+from watched import Counting, WatchedClient, client_of
+from wire import CALL, LOCATION, TOKEN
+from yarl import URL
 
 import ghl_voice_async as ghl
 from ghl_voice_async.testing import VoiceAIServer, running_in_thread
@@ -21,8 +23,6 @@ from ghl_voice_async.testing import VoiceAIServer, running_in_thread
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-
-    from watched import WatchedClient
 
 
 @pytest.fixture(scope="module")
@@ -134,3 +134,140 @@ async def test_a_proxy_that_refuses_is_a_transport_error_with_its_status_after_t
             with pytest.raises(ghl.TransportError, match="the proxy answered 403") as caught:
                 await fetch(client, simulator)
     assert (caught.value.attempts, len(proxy.asked)) == (5, 5)
+
+
+MALFORMED = [
+    "http://proxy.example:80port",
+    "http://[::1",
+    "http://:3128",
+    "http://127.0.0.1:99999",
+    "http://user:marked",
+    "http://user:mar/ked@127.0.0.1:9",
+    "http://user:marked@a..b:9",
+    f"http://{'a' * 300}:9",
+    "proxy.example",
+    "proxy.example:8080",
+]
+
+
+async def failure_of(session: aiohttp.ClientSession, url: str = "https://localhost:9") -> ghl.TransportError:
+    policy = ghl.RetryPolicy(max_attempts=3, backoff_base=0.001)
+    async with session, WatchedClient(TOKEN, base_url=url, session=session, retry=policy, rate_limit=None) as client:
+        with pytest.raises(ghl.TransportError) as caught:
+            await client.get_call_log(CALL, LOCATION)
+    assert caught.value.__context__ is None
+    return caught.value
+
+
+@pytest.mark.parametrize("value", MALFORMED)
+@pytest.mark.parametrize("name", ["HTTPS_PROXY", "https_proxy"])
+async def test_a_proxy_of_the_environment_that_is_no_url_is_named(
+    value: str, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for other in [other for other in os.environ if other.lower().endswith("_proxy")]:
+        monkeypatch.delenv(other)
+    monkeypatch.setenv(name, value)
+
+    failure = await failure_of(aiohttp.ClientSession(trust_env=True))
+
+    assert "the proxy that HTTPS_PROXY names cannot be used: it is not a URL" in str(failure)
+    assert "marked" not in str(failure)
+    assert (failure.attempts, failure.retryable) == (1, False)
+
+
+async def test_a_malformed_proxy_for_other_schemes_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """aiohttp reads the proxies of all schemes for each request."""
+    monkeypatch.setenv("HTTP_PROXY", "http://[::1")
+
+    failure = await failure_of(aiohttp.ClientSession(trust_env=True))
+
+    assert "the proxy that HTTP_PROXY names" in str(failure)
+    assert failure.attempts == 1
+
+
+@pytest.mark.parametrize("value", [*MALFORMED, 7, b"http://127.0.0.1:9"])
+async def test_a_proxy_of_the_session_that_is_no_url_is_named(value: Any) -> None:
+    failure = await failure_of(aiohttp.ClientSession(proxy=value))
+
+    assert "the proxy of the aiohttp session cannot be used: it is not a URL" in str(failure)
+    assert "marked" not in str(failure)
+    assert (failure.attempts, failure.retryable) == (1, False)
+
+
+async def test_credentials_of_a_proxy_that_cannot_be_encoded_are_not_shown() -> None:
+    failure = await failure_of(aiohttp.ClientSession(proxy="http://user:\N{SNOWMAN}marked@127.0.0.1:9"))
+
+    assert "the proxy of the aiohttp session cannot be used (UnicodeEncodeError)" in str(failure)
+    assert "marked" not in str(failure)
+    assert failure.attempts == 1
+
+
+async def test_a_netrc_file_that_cannot_be_decoded_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "netrc").write_bytes(b"machine localhost login marked password \xff\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+
+    failure = await failure_of(aiohttp.ClientSession(trust_env=True))
+
+    assert "the proxy settings or the netrc file of the environment cannot be used" in str(failure)
+    assert failure.attempts == 1
+
+
+@pytest.mark.parametrize("headers", [{"X-Own": "a\nb"}, {"X-Own": 7}])
+async def test_a_session_with_headers_that_cannot_be_sent_is_told(simulator: VoiceAIServer, headers: Any) -> None:
+    failure = await failure_of(aiohttp.ClientSession(headers=headers), simulator.url)
+
+    assert "aiohttp cannot make the request with this session" in str(failure)
+    assert failure.attempts == 1
+
+
+async def raises(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+    raise ValueError("theirs")
+
+
+async def parses(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+    URL("http://[::1")
+    return await handler(request)
+
+
+async def spoils(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+    request.headers["X-Own"] = "a\nb"
+    return await handler(request)
+
+
+@pytest.mark.parametrize("middleware", [raises, parses])
+async def test_a_value_error_of_a_middleware_reaches_the_caller_as_it_is(
+    simulator: VoiceAIServer, middleware: aiohttp.ClientMiddlewareType
+) -> None:
+    async with (
+        aiohttp.ClientSession(middlewares=[middleware]) as session,
+        client_of(simulator, session=session) as client,
+    ):
+        with pytest.raises(ValueError, match=r"theirs|IPv6") as caught:
+            await fetch(client, simulator)
+
+    assert type(caught.value) is ValueError
+
+
+async def test_an_error_of_aiohttp_below_a_middleware_is_one_of_ours(simulator: VoiceAIServer) -> None:
+    failure = await failure_of(aiohttp.ClientSession(middlewares=[spoils]), simulator.url)
+
+    assert "aiohttp cannot make the request with this session" in str(failure)
+
+
+async def test_an_invalid_input_error_of_a_rate_limiter_reaches_the_caller(simulator: VoiceAIServer) -> None:
+    async def twice(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+        (await handler(request)).close()
+        return await handler(request)
+
+    class RefusesTheSecond(Counting):
+        async def acquire(self, location_id: str, *, max_pause: float) -> Counting:
+            if self.taken:
+                raise ghl.InvalidInputError("theirs")
+            return await super().acquire(location_id, max_pause=max_pause)
+
+    async with (
+        aiohttp.ClientSession(middlewares=[twice]) as session,
+        client_of(simulator, session=session, rate_limit=RefusesTheSecond()) as client,
+    ):
+        with pytest.raises(ghl.InvalidInputError, match="theirs"):
+            await fetch(client, simulator)

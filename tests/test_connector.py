@@ -11,6 +11,7 @@ from unittest.mock import Mock
 
 import aiohttp
 import pytest
+from aiohttp.http_exceptions import HttpProcessingError
 from hypothesis import given
 from hypothesis import strategies as st
 from stray_responses import FRAMINGS, call_log_body, chunked, sized
@@ -138,7 +139,7 @@ async def test_interim_responses_without_end_take_no_memory(protocol: ResponseHa
     assert len(protocol) == len(protocol._head) == 0  # type: ignore[attr-defined]  # its own
 
 
-@pytest.mark.parametrize("line", [b"X: y\r\n", b"X: y\n", b"\n x"])
+@pytest.mark.parametrize("line", [b"X: y\r\n", b"X: y\n"])
 async def test_promise_8_a_head_without_end_is_no_response(protocol: ResponseHandler, line: bytes) -> None:
     protocol.set_response_params(read_until_eof=True)
 
@@ -263,3 +264,15 @@ async def test_what_connections_receive_into_the_buffer_that_they_share_is_copie
     bodies = [await (await protocol.read())[1].read() for protocol in (first, second)]
     assert bodies == [b"body", b"other"]
     await connector.close()
+
+
+@pytest.mark.parametrize("piece", [b"zz\r\n", b"-1\r\n", b"2\r\n{}x\r\n", b"0\r\nno colon\r\n\r\n"])
+async def test_guarantee_8_a_malformed_chunk_that_comes_later_is_told(protocol: ResponseHandler, piece: bytes) -> None:
+    protocol.set_response_params(read_until_eof=True)
+    protocol.data_received(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+    _, payload = await protocol.read()
+
+    protocol.data_received(piece)
+
+    with pytest.raises(HttpProcessingError):
+        await asyncio.wait_for(payload.read(), 1)

@@ -3,11 +3,15 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from yarl import URL
 
 from ghl_voice_async import InvalidInputError
 from ghl_voice_async.request import call_log_request, check_base_url, request_headers
 
 BASE = "https://services.leadconnectorhq.com"
+BY_EITHER = "(cannot be parsed|not a name or an address)"  # newer versions of Python parse more strictly
 BAD_IDS = [
     "", " ", "   ", ".", "..", "a/b", "../x", "a%2Fb", "a?b", "a#b", "a\x00", "a\n", "\ta", "é", "①", "a b",
     "a" * 257, None, 7, b"abc", ["a"],
@@ -75,6 +79,14 @@ def test_a_bad_version_is_refused(bad: Any) -> None:
         ("http://127.0.0.1:8080", "http://127.0.0.1:8080"),
         ("http://localhost:1", "http://localhost:1"),
         ("http://[::1]:1", "http://[::1]:1"),
+        ("https://[fe80::1%eth0]", "https://[fe80::1%eth0]"),
+        ("https://a_b.example.", "https://a_b.example."),
+        ("https://1.example", "https://1.example"),
+        ("https://xn--bcher-kva.example", "https://xn--bcher-kva.example"),
+        ("https://xn--strae-oqa.example", "https://xn--strae-oqa.example"),
+        (f"https://{'a' * 63}.example", f"https://{'a' * 63}.example"),
+        ("https://example.com:", "https://example.com:"),
+        ("https://example.com/a[b]c", "https://example.com/a[b]c"),
     ],
 )
 def test_base_urls_that_can_be_used(given: str, used: str) -> None:
@@ -99,7 +111,32 @@ def test_base_urls_that_can_be_used(given: str, used: str) -> None:
         ("https://example.com\n", "character"),
         ("https://example.com:99999", "cannot be parsed"),
         ("https://example.com:0", "port"),
+        ("https://example.com:65536", "cannot be parsed"),
+        ("https://example.com:abc", "port is not a number"),
+        ("https://example.com:-1", "port is not a number"),
+        ("https://example.com:8_0", "port is not a number"),
+        ("https://example.com:80:80", "port is not a number"),
         ("https://[::1", "cannot be parsed"),
+        ("https://[]", BY_EITHER),
+        ("https://[v1.x]", BY_EITHER),
+        ("https://[::1]x", BY_EITHER),
+        ("https://[::1]]", BY_EITHER),
+        ("http://example.com[::1]", BY_EITHER),
+        ("https://example.com[::1]", BY_EITHER),
+        ("https://ex ample", "character"),
+        ("https://ex%20ample", "not a name or an address"),
+        ("https://a,b", "not a name or an address"),
+        ("https://.", "not a name or an address"),
+        ("https://.a", "not a name or an address"),
+        ("https://a..b", "not a name or an address"),
+        ("https://a..", "not a name or an address"),
+        (f"https://{'a' * 64}.example", "not a name or an address"),
+        (f"https://{'a' * 300}", "not a name or an address"),
+        (f"https://{'.'.join(['a' * 60] * 5)}", "not a name or an address"),
+        ("https://256.256.256.256", "cannot be parsed"),
+        ("https://1.2.3", "cannot be parsed"),
+        ("https://xn--", "cannot be parsed"),
+        ("https://xn--a.example", "cannot be parsed"),
         ("http://services.leadconnectorhq.com", "clear text"),
         ("http://192.168.1.1", "clear text"),
         ("http://127.0.0.1.example.com", "clear text"),
@@ -109,3 +146,18 @@ def test_promise_24_a_bad_base_url_is_refused_saying_why_and_without_its_secrets
     with pytest.raises(InvalidInputError, match=f"^base_url cannot be used: .*{why}") as caught:
         check_base_url(bad)
     assert "marked" not in str(caught.value)
+
+
+@given(st.text("aAnx1.-_:[]%08/@\\ ", max_size=12))
+def test_guarantee_24_whatever_base_url_is_taken_can_be_sent_to(text: str) -> None:
+    try:
+        base_url = check_base_url(f"https://{text}")
+    except InvalidInputError:
+        return
+
+    request = call_log_request(base_url, {}, "a", "b")
+    url = URL(request.base_url + request.path, encoded=True)
+
+    assert url.host is not None
+    assert str(url.raw_host).encode("idna")
+    assert url.port is not None

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,7 @@ from ghl_voice_async.response import (
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
 DATE = "Sun, 06 Nov 1994 08:49:37 GMT"
 
@@ -276,3 +278,38 @@ def test_a_date_is_measured_against_our_clock_where_the_answer_has_none() -> Non
 def test_promise_9_no_header_ever_turns_an_answer_into_an_exception(value: str, date: str) -> None:
     wait = retry_after(Headers({"Retry-After": value, "Date": date}))
     assert wait is None or wait > 0
+
+
+NOT_UTF_8 = [b"Zur\xfcck", b"\xff\xfe", b"\xc3", b"\xed\xa0\x80", b"\xe2\x98\x83 \xfc"]
+
+
+def as_aiohttp_reads(raw: bytes) -> str:
+    return raw.decode("utf-8", "surrogateescape")
+
+
+@pytest.mark.parametrize("raw", NOT_UTF_8)
+def test_text_of_a_head_that_is_not_utf_8_is_read_as_latin_1(raw: bytes) -> None:
+    text = as_aiohttp_reads(raw)
+
+    error = error_of(500, headers=CIMultiDict([("X-A", text), (f"X-{text}", "1")]), reason=text)
+
+    assert error.message == raw.decode("latin-1")
+    assert dict(error.headers) == {"x-a": raw.decode("latin-1"), f"x-{raw.decode('latin-1')}".lower(): "1"}
+
+
+@pytest.mark.parametrize("raw", [b"Gr\xc3\xbc\xc3\x9fe", b"\xe2\x98\x83", b"plain"])
+def test_text_of_a_head_that_is_utf_8_stays(raw: bytes) -> None:
+    error = error_of(500, headers={"X-A": as_aiohttp_reads(raw)}, reason=as_aiohttp_reads(raw))
+
+    assert (error.message, error.headers["x-a"]) == (raw.decode(), raw.decode())
+
+
+@pytest.mark.parametrize("text", [*map(as_aiohttp_reads, NOT_UTF_8), "\ud800", "a\udfff\u2603"])
+def test_no_text_of_a_server_makes_an_error_that_cannot_be_written(text: str, tmp_path: Path) -> None:
+    error = error_of(500, headers={"X-A": text}, reason=text)
+
+    shown = [str(error), repr(error), error.message, *error.headers, *error.headers.values()]
+    (tmp_path / "log").write_text("\n".join(shown), encoding="utf-8")
+
+    assert json.dumps(shown, ensure_ascii=False).encode()
+    assert str(pickle.loads(pickle.dumps(error))) == str(error)
