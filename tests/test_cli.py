@@ -129,22 +129,6 @@ def test_what_is_missing_is_named(
     assert {"GHL_LOCATION_ID": "--location", "GHL_ACCESS_TOKEN": "GHL_ACCESS_TOKEN"}[name] in error_line(capsys)
 
 
-@pytest.mark.parametrize(
-    ("content", "text"),
-    [
-        (b"pit-\xff", "cannot be read: UnicodeDecodeError"),
-        (b"\n", "There is no token: set GHL_ACCESS_TOKEN, or name a file with --token-file."),
-    ],
-)
-def test_a_bad_token_file_is_bad_usage(
-    get: Callable[..., Command], tmp_path: Path, capsys: Capture, content: bytes, text: str
-) -> None:
-    token_file = tmp_path / "token"
-    token_file.write_bytes(content)
-    assert run(get("--token-file", str(token_file))) == 2
-    assert text in error_line(capsys)
-
-
 def test_without_a_command_the_help_is_pointed_to(capsys: Capture) -> None:
     assert run([]) == 2
     assert error_line(capsys) == "ghl-voice: Missing command. See ghl-voice --help.\n"
