@@ -219,6 +219,39 @@ def test_the_help_of_get_names_what_the_environment_can_say(capsys: Capture) -> 
     assert "GHL_BASE_URL" in shown
 
 
+@pytest.mark.parametrize("command", [[], ["get"], ["fetch"], ["simulate"], ["demo"]], ids=" ".join)
+def test_the_help_is_the_same_without_docstrings(command: Command) -> None:
+    texts = {
+        flags: subprocess.run(
+            [sys.executable, *flags, "-c", PROGRAM, *command, "--help"],
+            capture_output=True,
+            check=True,
+            env=quiet(),
+            text=True,
+        ).stdout
+        for flags in ((), ("-OO",))
+    }
+
+    assert texts[()] == texts["-OO",]
+    assert len(texts[()].splitlines()) > 5
+
+
+def test_demo_of_a_frozen_program_runs(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
+    monkeypatch.setattr(sys, "frozen", True, raising=False)
+
+    assert run(["demo", "--calls", "3", "--locations", "1", "--faults", "0"]) == 0
+
+    assert re.search(r"as the simulator has it │ +3 │", capsys.readouterr().out)
+
+
+def test_demo_without_a_python_to_start_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
+    monkeypatch.setattr(sys, "executable", "/no/such/python")
+
+    assert run(["demo"]) == 1
+
+    assert "The simulator does not start: the server's process cannot be started" in error_line(capsys)
+
+
 def test_demo_interrupted_in_a_terminal_is_one_line_and_no_traceback() -> None:
     """A Ctrl+C goes to every process of the terminal's group, the simulator's included."""
     command = [sys.executable, "-c", PROGRAM, "demo", "--calls", "300", "--locations", "1", "--faults", "0"]
