@@ -95,6 +95,18 @@ def test_a_call_that_fails_is_one_line_and_an_exit_code(
     assert text in error_line(capsys)
 
 
+def test_a_call_log_that_is_nested_too_deeply_is_one_line(
+    get: Callable[..., Command], voice_ai_server: VoiceAIServer, capsys: Capture
+) -> None:
+    command = get()
+    body = f'{{"id": "{command[1]}", "x": {"[" * 1000}1{"]" * 1000}}}'
+    voice_ai_server.fail(Status(200, body))
+
+    assert run(command) == 1
+
+    assert "nested too deeply" in error_line(capsys)
+
+
 @pytest.mark.usefixtures("get")
 @pytest.mark.parametrize(
     ("arguments", "text"),

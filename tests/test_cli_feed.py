@@ -53,7 +53,7 @@ async def test_a_location_that_waits_gets_no_more_than_the_others() -> None:
     calls = feed.calls()
     first = [*islice(calls, 3)]
 
-    given = []
+    given: list[CallRef] = []
     for ref in first[1:] * 20:
         await take_back(feed, ref)  # of A, nothing comes back
         given += islice(calls, 1)

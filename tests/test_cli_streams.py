@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
+import pty
 import subprocess
 import sys
+import termios
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -37,7 +40,7 @@ def environment(server: VoiceAIServer, **more: str) -> dict[str, str]:
 def ghl_voice(server: VoiceAIServer, *arguments: str, **settings: Any) -> subprocess.CompletedProcess[bytes]:
     """Run a command with its standard output and standard error captured, unless settings say otherwise."""
     more = settings.pop("env", {})
-    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | settings
+    streams: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | settings
     command = [sys.executable, "-c", PROGRAM, *arguments]
     return subprocess.run(command, env=environment(server, **more), check=False, timeout=60, **streams)
 
@@ -214,6 +217,21 @@ def test_a_page_is_printed_on_every_terminal(server: VoiceAIServer, settings: di
     assert "Grüße" in done.stdout.decode()
 
 
+@pytest.mark.parametrize("columns", [0, 1, 100])
+def test_a_page_is_printed_on_a_terminal_of_every_width(server: VoiceAIServer, columns: int) -> None:
+    keyboard, screen = pty.openpty()
+    termios.tcsetwinsize(screen, (24, columns))
+
+    done = ghl_voice(server, "get", "said", "--pretty", stdout=screen, stdin=screen, env={"PYTHONIOENCODING": "utf-8"})
+    os.close(screen)
+    shown = os.read(keyboard, 65_536).decode()
+    os.close(keyboard)
+
+    assert done.returncode == 0
+    assert "Grüße" in shown
+    assert not {"\u202e", "\x9b"} & set(shown)
+
+
 def test_a_stream_that_is_closed_takes_nothing() -> None:
     inner = io.StringIO()
     inner.close()
@@ -222,6 +240,37 @@ def test_a_stream_that_is_closed_takes_nothing() -> None:
     for _ in range(2):
         with pytest.raises(OutputLostError, match="it is closed"):
             stream.write("x")
+
+
+def test_an_error_after_a_failure_of_standard_error_is_written() -> None:
+    """As when a disk that was full has room again."""
+
+    class Full(io.StringIO):
+        is_full = True
+
+        def write(self, text: str) -> int:
+            if self.is_full:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            return super().write(text)
+
+    inner = Full()
+    stream = _Stream(inner, is_output=False)
+
+    stream.write("one")
+    inner.is_full = False
+    stream.write("two")
+
+    assert inner.getvalue() == "two"
+
+
+def test_a_console_knows_its_stream(capfd: pytest.CaptureFixture[str]) -> None:
+    with safe_streams():
+        files = console().file, console(stderr=True).file
+        numbers = [file.fileno() for file in files]
+        files[0].flush()
+
+    assert numbers == [sys.stdout.fileno(), sys.stderr.fileno()]
+    assert capfd.readouterr() == ("", "")
 
 
 def test_a_stream_that_is_not_there_is_no_terminal() -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ghl_voice_async import VoiceAIClient, encode_call_log
+from ghl_voice_async import GHLVoiceError, VoiceAIClient, encode_call_log
 from ghl_voice_async.cli.connection import base_url_option, location_option, token_file_option, token_from
 from ghl_voice_async.cli.page import call_log_page
 from ghl_voice_async.cli.printable import json_text
@@ -36,8 +36,15 @@ def get(call_id: str, location_id: str, base_url: str, token_file: Path | None, 
     if pretty:
         console().print(call_log_page(call_log))
     else:
-        text = json.dumps(encode_call_log(call_log), indent=2, ensure_ascii=False)
-        print(json_text(text, sys.stdout.encoding))
+        print(json_text(_json(call_log), sys.stdout.encoding))
+
+
+def _json(call_log: CallLog) -> str:
+    try:
+        return json.dumps(encode_call_log(call_log), indent=2, ensure_ascii=False)
+    except RecursionError:
+        pass
+    raise GHLVoiceError("The call log is nested too deeply to be printed as JSON; use --pretty.")
 
 
 async def _fetch(call_id: str, location_id: str, base_url: str, token: Secret) -> CallLog:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import sys
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, Final, cast
 
 from attrs import define, field, frozen
@@ -58,9 +58,8 @@ class _Stream:
         try:
             self._write(text)
         except OSError as error:
-            self._failure = error
-            _discard_what_is_buffered(self.stream)
             if self.is_output:
+                self._failure = error  # the rest would make no sense without this
                 raise OutputLostError(error) from None
         return len(text)
 
@@ -143,12 +142,3 @@ def _size(name: str, usual: int) -> int | None:
     if said is None:
         return None
     return int(said[:6]) or usual if said.isascii() and said.isdigit() else usual
-
-
-def _discard_what_is_buffered(stream: IO[str] | None) -> None:
-    """Let what the stream has not written vanish, so that the interpreter's last flush does not fail."""
-    with suppress(OSError, ValueError):
-        if stream is not None and (number := stream.fileno()) in {1, 2}:
-            nowhere = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nowhere, number)
-            os.close(nowhere)
