@@ -27,5 +27,7 @@ def call_when_asked_to_stop(callback: Callable[[], object]) -> None:
 
 def _asking_to_stop() -> Iterator[signal.Signals]:
     yield from (signal.SIGINT, signal.SIGTERM)
-    if sys.platform != "win32" and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+    if sys.platform == "win32":
+        return
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
         yield signal.SIGHUP

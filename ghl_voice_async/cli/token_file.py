@@ -75,8 +75,9 @@ def _next_piece(number: int) -> bytes:
 
 
 def _wait_for(number: int) -> None:
-    if sys.platform != "win32":
-        poll = select.poll()
-        poll.register(number, select.POLLIN)
-        if not poll.poll(_LONGEST_WAIT * 1000):
-            raise TimeoutError(0, f"nothing came from it for {_LONGEST_WAIT:g} s")
+    if sys.platform == "win32":
+        return
+    poll = select.poll()
+    poll.register(number, select.POLLIN)
+    if not poll.poll(_LONGEST_WAIT * 1000):
+        raise TimeoutError(0, f"nothing came from it for {_LONGEST_WAIT:g} s")

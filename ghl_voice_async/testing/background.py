@@ -129,6 +129,7 @@ def _url_of(process: subprocess.Popen[bytes], data: bytes) -> str:
         said = _pipe(process.stdout).readline(_LONGEST_URL)
     finally:
         patience.cancel()
+        patience.join()
     if said.startswith(b"http://"):
         return said.decode("ascii").strip()
     process.kill()
