@@ -111,7 +111,7 @@ def test_its_server_ends_with_its_block(monkeypatch: pytest.MonkeyPatch) -> None
         (None, "cannot be started with .*: No such file or directory"),
         ("exit 2", "ended at once, with exit code 2"),
         ("echo hello; cat", "said no URL"),
-        ("exec cat > /dev/null", "ended at once, with exit code -9"),
+        ("exec sleep 1000", "ended at once, with exit code -9"),
     ],
 )
 def test_an_executable_that_cannot_run_the_server_is_an_error(
