@@ -95,6 +95,18 @@ def test_a_call_that_fails_is_one_line_and_an_exit_code(
     assert text in error_line(capsys)
 
 
+def test_a_call_log_that_is_nested_too_deeply_is_one_line(
+    get: Callable[..., Command], voice_ai_server: VoiceAIServer, capsys: Capture
+) -> None:
+    command = get()
+    body = f'{{"id": "{command[1]}", "x": {"[" * 1000}1{"]" * 1000}}}'
+    voice_ai_server.fail(Status(200, body))
+
+    assert run(command) == 1
+
+    assert "nested too deeply" in error_line(capsys)
+
+
 @pytest.mark.usefixtures("get")
 @pytest.mark.parametrize(
     ("arguments", "text"),
@@ -127,22 +139,6 @@ def test_what_is_missing_is_named(
     monkeypatch.delenv(name)
     assert run(get()) == 2
     assert {"GHL_LOCATION_ID": "--location", "GHL_ACCESS_TOKEN": "GHL_ACCESS_TOKEN"}[name] in error_line(capsys)
-
-
-@pytest.mark.parametrize(
-    ("content", "text"),
-    [
-        (b"pit-\xff", "cannot be read: UnicodeDecodeError"),
-        (b"\n", "There is no token: set GHL_ACCESS_TOKEN, or name a file with --token-file."),
-    ],
-)
-def test_a_bad_token_file_is_bad_usage(
-    get: Callable[..., Command], tmp_path: Path, capsys: Capture, content: bytes, text: str
-) -> None:
-    token_file = tmp_path / "token"
-    token_file.write_bytes(content)
-    assert run(get("--token-file", str(token_file))) == 2
-    assert text in error_line(capsys)
 
 
 def test_without_a_command_the_help_is_pointed_to(capsys: Capture) -> None:
@@ -233,6 +229,39 @@ def test_the_help_of_get_names_what_the_environment_can_say(capsys: Capture) -> 
     shown = capsys.readouterr().out
     assert "GHL_LOCATION_ID" in shown
     assert "GHL_BASE_URL" in shown
+
+
+@pytest.mark.parametrize("command", [[], ["get"], ["fetch"], ["simulate"], ["demo"]], ids=" ".join)
+def test_the_help_is_the_same_without_docstrings(command: Command) -> None:
+    texts = {
+        flags: subprocess.run(
+            [sys.executable, *flags, "-c", PROGRAM, *command, "--help"],
+            capture_output=True,
+            check=True,
+            env=quiet(),
+            text=True,
+        ).stdout
+        for flags in ((), ("-OO",))
+    }
+
+    assert texts[()] == texts["-OO",]
+    assert len(texts[()].splitlines()) > 5
+
+
+def test_demo_of_a_frozen_program_runs(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
+    monkeypatch.setattr(sys, "frozen", True, raising=False)
+
+    assert run(["demo", "--calls", "3", "--locations", "1", "--faults", "0"]) == 0
+
+    assert re.search(r"as the simulator has it │ +3 │", capsys.readouterr().out)
+
+
+def test_demo_without_a_python_to_start_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
+    monkeypatch.setattr(sys, "executable", "/no/such/python")
+
+    assert run(["demo"]) == 1
+
+    assert "The simulator does not start: the server's process cannot be started" in error_line(capsys)
 
 
 def test_demo_interrupted_in_a_terminal_is_one_line_and_no_traceback() -> None:

@@ -171,6 +171,47 @@ def test_somebody_at_a_terminal_is_told_what_is_waited_for(
 
 
 @pytest.mark.usefixtures("folder")
+def test_standard_input_that_cannot_be_read_is_bad_usage(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
+    class Directory(io.BytesIO):
+        def read1(self, _size: int | None = -1) -> bytes:
+            raise IsADirectoryError(errno.EISDIR, "Is a directory")
+
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(Directory()))
+
+    assert run(["fetch", "--output", "calls.jsonl"]) == 2
+
+    assert "standard input cannot be read: Is a directory." in error_line(capsys)
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_location_that_waits_holds_up_no_other(
+    voice_ai_server: VoiceAIServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first location is refused for a minute, and has more calls than the bulk reads ahead."""
+    monkeypatch.setattr("ghl_voice_async.cli.feed._LOOK_AHEAD", 20)
+    fetched: list[str] = []
+    store = JsonlFile.write
+
+    def noted(self: JsonlFile, call_logs: Any) -> None:
+        items = list(call_logs)
+        store(self, items)
+        fetched.extend(ref.location_id for ref, _ in items)
+        if fetched.count("B") + fetched.count("C") == 200:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(JsonlFile, "write", noted)
+    for call_id in voice_ai_server.call_ids(100, "A"):
+        voice_ai_server.fail(Status(429, headers={"Retry-After": "60"}), call_id=call_id)
+    calls = [(id_, name) for name in "ABC" for id_ in voice_ai_server.call_ids(100, name)]
+    Path("ids").write_text("".join(f"{id_},{name}\n" for id_, name in calls))
+
+    fetch("--quiet", "--concurrency", "4")
+
+    assert (fetched.count("B"), fetched.count("C")) == (100, 100)
+    assert "A" not in fetched
+
+
+@pytest.mark.usefixtures("folder")
 def test_without_any_standard_input_a_file_is_asked_for(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
     monkeypatch.setattr(sys, "stdin", None)
     assert run(["fetch", "--output", "calls.jsonl"]) == 2

@@ -24,7 +24,7 @@ from ghl_voice_async import (
     UnknownActionParameters,
     WorkflowTriggerParameters,
 )
-from ghl_voice_async.cli.page import call_log_page, printable
+from ghl_voice_async.cli.page import call_log_page
 from ghl_voice_async.testing.strategies import call_logs
 
 START = datetime(2025, 9, 9, 8, 26, 45, tzinfo=UTC)
@@ -156,10 +156,6 @@ def test_nothing_in_a_call_steers_the_terminal() -> None:
     assert not {"\x1b", "\x07", "\u202e", "\ud800", "\x9b"} & set(shown)
     assert "[bold]g[/bold]" in shown
     shown.encode()
-
-
-def test_printable_text_is_on_one_line() -> None:
-    assert printable("one\r\ntwo\tthree") == "one two three"
 
 
 @given(call_logs())

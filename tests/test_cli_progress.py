@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import io
-from typing import Any
+from typing import IO, Any, cast
 
 import pytest
 from rich.console import Console
@@ -10,6 +10,7 @@ from virtual_time import virtual_time
 
 from ghl_voice_async import CallLog, CallLogResult, CallRef, NotFoundError, RateLimit, ResponseEvent, RetryEvent
 from ghl_voice_async.cli.progress import Tally, show_progress
+from ghl_voice_async.cli.streams import _Stream
 from ghl_voice_async.cli.summary import summary
 
 CALLS = [CallRef(f"call-{number}", "AB"[number % 2]) for number in range(1000)]
@@ -110,6 +111,36 @@ def test_on_a_terminal_there_is_a_bar() -> None:
         assert " 250/1000 0 failed, 0 retried, 125.0 a second, 6 s left" in said
 
     test()
+
+
+@pytest.mark.parametrize("is_terminal", [True, False])
+def test_progress_that_nobody_can_read_ends_nothing(is_terminal: bool) -> None:
+    @virtual_time
+    async def test() -> None:
+        lost = cast("IO[str]", _Stream(None, is_output=True))
+        console = Console(file=lost, width=80, force_terminal=is_terminal)
+        showing = asyncio.create_task(show_progress(tally(), console))
+
+        await asyncio.sleep(11)
+
+        assert showing.done()
+        assert showing.result() is None
+
+    test()
+
+
+def test_names_in_the_summary_steer_no_terminal() -> None:
+    made = tally()
+    made.add(bad(2))
+    made.slowest.append((1.0, "call\x9b31m", "Z\u202erich [red]x[/red]"))
+    console = Console(file=io.StringIO(), width=100)
+
+    console.print(summary(made, "a\x1b[2Jb.failed.jsonl"), soft_wrap=True)
+
+    said = shown(console)
+    assert all(line.isprintable() for line in said.splitlines())
+    assert "1.00 s  call 31m of Z rich [red]x[/red]" in said
+    assert "are in a [2Jb.failed.jsonl" in said
 
 
 def test_the_summary_has_the_counts_the_slowest_and_the_failed() -> None:

@@ -1,13 +1,17 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from ghl_voice_async import CallLog, VoiceAIClient
 from ghl_voice_async.testing import Status, VoiceAIServer, VoiceAIServerProcess, running_in_thread
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 async def fetch(server: VoiceAIServer | VoiceAIServerProcess, call_id: str, location_id: str) -> CallLog:
@@ -67,3 +71,80 @@ def test_a_process_that_cannot_listen_says_so(capfd: pytest.CaptureFixture[str])
         with pytest.raises(RuntimeError, match="ended at once, with exit code 1"), VoiceAIServerProcess(port=taken):
             pytest.fail("it cannot run")
     assert "address" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("frozen", True), ("frozen", "windows_exe"), ("executable", ""), ("executable", None)]
+)
+def test_a_program_that_is_no_python_has_its_server_in_a_thread(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: object
+) -> None:
+    before = threading.active_count()
+    monkeypatch.setattr(sys, name, value, raising=False)
+
+    with VoiceAIServerProcess(seed=5) as server:
+        call_id = server.twin.call_ids(1)[0]
+        call = asyncio.run(fetch(server, call_id, server.twin.location_id))
+        seen = server.stop()
+
+    assert call.id == call_id
+    assert seen.statuses == {200: 1}
+    assert [*seen.latest] == []
+    assert threading.active_count() == before
+    with pytest.raises(RuntimeError, match="not running"):
+        server.stop()
+
+
+def test_its_server_ends_with_its_block(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = threading.active_count()
+    monkeypatch.setattr(sys, "frozen", True, raising=False)
+
+    with VoiceAIServerProcess() as server:
+        assert server.url.startswith("http://127.0.0.1:")
+
+    assert threading.active_count() == before
+
+
+@pytest.mark.parametrize(
+    ("script", "problem"),
+    [
+        (None, "cannot be started with .*: No such file or directory"),
+        ("exit 2", "ended at once, with exit code 2"),
+        ("echo hello; cat", "said no URL"),
+        ("exec sleep 1000", "ended at once, with exit code -9"),
+    ],
+)
+def test_an_executable_that_cannot_run_the_server_is_an_error(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, script: str | None, problem: str
+) -> None:
+    executable = tmp_path / "python"
+    if script is not None:
+        executable.write_text(f"#!/bin/sh\n{script}\n")
+        executable.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(executable))
+    if script is not None and script.startswith("exec"):
+        monkeypatch.setattr("ghl_voice_async.testing.background._START_UP", 0.1)
+
+    with pytest.raises(RuntimeError, match=problem), VoiceAIServerProcess():
+        pytest.fail("it cannot run")
+
+
+def test_settings_that_an_ended_process_does_not_read_are_no_other_error(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    executable = tmp_path / "python"
+    executable.write_text("#!/bin/sh\nexit 2\n")
+    executable.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(executable))
+    large = {"token": "x" * 2_000_000}  # more than a pipe holds
+
+    with pytest.raises(RuntimeError, match="ended at once, with exit code 2"), VoiceAIServerProcess(**large):
+        pytest.fail("it cannot run")
+
+
+def test_a_process_that_was_killed_says_so() -> None:
+    with VoiceAIServerProcess() as server:
+        assert server._process is not None
+        server._process.kill()
+        with pytest.raises(RuntimeError, match="ended too early, with exit code -9"):
+            server.stop()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from typing import TYPE_CHECKING, Final
 
 import click
@@ -10,8 +11,9 @@ from ghl_voice_async import AuthenticationError, GHLVoiceError, InvalidInputErro
 from ghl_voice_async.cli.demo import demo
 from ghl_voice_async.cli.fetch import fetch
 from ghl_voice_async.cli.get import get
-from ghl_voice_async.cli.page import printable
+from ghl_voice_async.cli.printable import printable
 from ghl_voice_async.cli.simulate import simulate
+from ghl_voice_async.cli.streams import OutputLostError, safe_streams
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,14 +26,17 @@ NOT_AUTHORISED: Final = 3
 INTERRUPTED: Final = 130
 
 
-@click.group(no_args_is_help=False, context_settings={"help_option_names": ["-h", "--help"]})
+_HELP: Final = """HighLevel Voice AI call logs.
+
+The token is read from GHL_ACCESS_TOKEN or from --token-file. Exit codes: 0 all is well, 1 a call log
+could not be fetched, 2 bad usage, 3 not authorised, 130 interrupted.
+"""
+
+
+@click.group(no_args_is_help=False, context_settings={"help_option_names": ["-h", "--help"]}, help=_HELP)
 @click.version_option(__version__, prog_name="ghl-voice")
 def ghl_voice() -> None:
-    """HighLevel Voice AI call logs.
-
-    The token is read from GHL_ACCESS_TOKEN or from --token-file. Exit codes: 0 all is well, 1 a call log
-    could not be fetched, 2 bad usage, 3 not authorised, 130 interrupted.
-    """
+    """Hold the commands."""
 
 
 for _command in (get, fetch, simulate, demo):
@@ -40,6 +45,11 @@ for _command in (get, fetch, simulate, demo):
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command line and return its exit code."""
+    with safe_streams():
+        return _run(arguments)
+
+
+def _run(arguments: Sequence[str]) -> int:
     try:
         code = ghl_voice.main(list(arguments), prog_name="ghl-voice", standalone_mode=False)
     except click.ClickException as error:
@@ -52,6 +62,9 @@ def run(arguments: Sequence[str]) -> int:
         return _fail(str(error), NOT_AUTHORISED)
     except GHLVoiceError as error:
         return _fail(str(error), FAILED)
+    except OutputLostError as error:
+        # A reader that has seen enough, such as `head`, is no mistake to complain of.
+        return FAILED if error.errno == errno.EPIPE else _fail(str(error), FAILED)
     except OSError as error:
         return _fail(f"cannot write: {error.strerror}", FAILED)
     except (click.Abort, KeyboardInterrupt):

@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
-from rich.console import Console
 
-from ghl_voice_async import CallRef, RateLimit, VoiceAIClient, WindowRateLimiter, decode_call_log
+from ghl_voice_async import CallRef, GHLVoiceError, RateLimit, VoiceAIClient, WindowRateLimiter, decode_call_log
 from ghl_voice_async.cli.gate import Gate
 from ghl_voice_async.cli.jsonl_file import JsonlFile
 from ghl_voice_async.cli.number import Number
 from ghl_voice_async.cli.outputs import Failures
 from ghl_voice_async.cli.progress import Tally
 from ghl_voice_async.cli.storing import Storing
+from ghl_voice_async.cli.streams import console
 from ghl_voice_async.cli.summary import counts, kinds
 from ghl_voice_async.testing import VoiceAIServerProcess, everyday_faults
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from rich.table import Table
 
     from ghl_voice_async.testing import Seen, VoiceAIServer
@@ -31,7 +34,9 @@ __all__ = ["demo"]
 _TIMEOUT: Final = 5.0
 
 
-@click.command()
+@click.command(
+    help="Fetch call logs from a simulator with faults into a file, and compare it with what the simulator holds."
+)
 @click.option("--calls", type=click.IntRange(1), default=3000, show_default=True, help="Call logs to fetch.")
 @click.option("--locations", type=click.IntRange(1), default=30, show_default=True, help="Locations they are in.")
 @click.option("--faults", type=Number(0, 1), default=0.03, show_default=True, help="Share that goes wrong.")
@@ -47,7 +52,7 @@ def demo(calls: int, locations: int, faults: float, max_requests: int, interval:
     """Fetch call logs from a simulator with faults into a file, and compare it with what the simulator holds."""
     rate_limit = RateLimit(max_requests, interval)
     with (
-        VoiceAIServerProcess(faults=everyday_faults(faults), max_requests=max_requests, interval=interval) as server,
+        _simulator(faults=everyday_faults(faults), max_requests=max_requests, interval=interval) as server,
         TemporaryDirectory() as folder,
     ):
         names = [f"demo-location-{number:02d}" for number in range(locations)]
@@ -55,7 +60,7 @@ def demo(calls: int, locations: int, faults: float, max_requests: int, interval:
         wanted = [CallRef(id_, name) for name in names for id_ in server.twin.call_ids(share, name)][:calls]
         what = (
             f"Fetching {calls:,} call logs of {locations} location{'s' * (locations > 1)}, one location after another, "
-            "from a simulator in another process.\n"
+            "from a simulator on this machine.\n"
             f"It allows {max_requests:,} requests in {interval:g} s to each location, and {faults:.0%} of its answers "
             "go wrong."
         )
@@ -65,15 +70,25 @@ def demo(calls: int, locations: int, faults: float, max_requests: int, interval:
             raise click.Abort
         seen = server.stop()
         right = _count_right(path, server.twin) if tally.fetched else 0
-    Console().print(_table(tally, seen, right))
+    console().print(_table(tally, seen, right))
     return 0 if right == calls else 1
+
+
+@contextmanager
+def _simulator(**settings: Any) -> Iterator[VoiceAIServerProcess]:  # noqa: ANN401  # those of VoiceAIServer
+    with ExitStack() as stack:
+        try:
+            server = stack.enter_context(VoiceAIServerProcess(**settings))
+        except RuntimeError as error:
+            raise GHLVoiceError(f"The simulator does not start: {error}.") from None
+        yield server
 
 
 async def _fetch(
     server: VoiceAIServerProcess, wanted: list[CallRef], rate_limit: RateLimit, path: Path, what: str
 ) -> Tally:
-    console = Console()
-    console.print(what, soft_wrap=True)  # from within the loop, where an interruption finds all in order
+    terminal = console()
+    terminal.print(what, soft_wrap=True)  # from within the loop, where an interruption finds all in order
     gate = Gate(WindowRateLimiter(rate_limit))
     tally = Tally.of(wanted, rate_limit)
     output = JsonlFile(path)
@@ -82,7 +97,7 @@ async def _fetch(
         async with VoiceAIClient(server.token, base_url=server.url, timeout=_TIMEOUT, rate_limit=gate) as client:
             client.add_hook(tally.see)
             results = client.fetch_call_logs(wanted)
-            await Storing(results, gate, output, Failures(path), tally).run(console)
+            await Storing(results, gate, output, Failures(path), tally).run(terminal)
     finally:
         output.close()
     return tally

@@ -7,15 +7,15 @@ import sys
 from collections import Counter
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, cast
 
 import click
-from rich.console import Console
 
 from ghl_voice_async import VoiceAIClient, WindowRateLimiter
 from ghl_voice_async.cli.call_list import read_call_list
 from ghl_voice_async.cli.connection import base_url_option, location_option, token_file_option, token_from
 from ghl_voice_async.cli.estimate import expectation
+from ghl_voice_async.cli.feed import Feed
 from ghl_voice_async.cli.gate import Gate
 from ghl_voice_async.cli.lock import locked
 from ghl_voice_async.cli.outputs import Failures, output_at
@@ -23,18 +23,31 @@ from ghl_voice_async.cli.progress import Tally
 from ghl_voice_async.cli.rate import rate_limit_option
 from ghl_voice_async.cli.refusal import refused_unless
 from ghl_voice_async.cli.storing import Storing
+from ghl_voice_async.cli.streams import console
 from ghl_voice_async.cli.summary import summary
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    import io
+    from collections.abc import Iterable, Iterator
+
+    from rich.console import Console
 
     from ghl_voice_async import CallRef, RateLimit
+    from ghl_voice_async.cli.call_list import CallList
     from ghl_voice_async.cli.outputs import Output
 
 __all__ = ["fetch"]
 
 
-@click.command()
+_HELP: Final = """Fetch the call logs that FILE lists, and go on where an earlier run ended.
+
+FILE has one call a line, as a call id or as `call_id,location_id`; blank lines and those that begin with # are
+skipped. Without FILE, or with -, it is standard input. What is in the output already is not fetched again.
+What fails is listed in the output's name with .failed.jsonl added, and is tried again by the next run.
+"""
+
+
+@click.command(help=_HELP)
 @click.argument("file", default="-", type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path))
 @location_option(required=False)
 @click.option(
@@ -62,54 +75,47 @@ def fetch(
     dry_run: bool,
     quiet: bool,
 ) -> int:
-    """Fetch the call logs that FILE lists, and go on where an earlier run ended.
-
-    FILE has one call a line, as a call id or as `call_id,location_id`; blank lines and those that begin with # are
-    skipped. Without FILE, or with -, it is standard input. What is in the output already is not fetched again.
-    What fails is listed in the output's name with .failed.jsonl added, and is tried again by the next run.
-    """
+    """Fetch the call logs that FILE lists, and go on where an earlier run ended."""
     output = output_at(output_path)
     token = None if dry_run else token_from(token_file)
     calls = _read(file, location_id)
     with nullcontext() if token is None else locked(output_path):
-        todo = _not_stored(calls, output, output_path)
+        given = len(calls)
+        _remove_stored(calls, output, output_path)
         if dry_run or not quiet:
-            click.echo(_plan(todo, calls, rate_limit, output_path), err=not dry_run)
+            click.echo(_plan(calls, given, rate_limit, output_path), err=not dry_run)
         if token is None:
             return 0
+        tally = Tally(Counter(calls.counts()), rate_limit, total=len(calls))
         gate = Gate(None if rate_limit is None else WindowRateLimiter(rate_limit))
         client = VoiceAIClient(token, base_url=base_url, rate_limit=gate, max_connections=concurrency)
+        feed = Feed(calls)
         results = client.fetch_call_logs(
-            # All of them are here already: no location has to wait for another one that comes before it.
-            _until_shut(gate, todo),
-            location_id,
-            concurrency=concurrency,
-            look_ahead=len(calls),
+            _until_shut(gate, feed.calls()), location_id, concurrency=concurrency, look_ahead=feed.look_ahead
         )
-        tally = Tally.of(todo, rate_limit)
         client.add_hook(tally.see)
         with refused_unless(output_path, "written"):
             output.open()
         failures = Failures(output_path)
-        console = None if quiet else Console(stderr=True)
+        terminal = None if quiet else console(stderr=True)
         try:
-            if todo:
-                asyncio.run(_run(client, Storing(results, gate, output, failures, tally), console))
+            if tally.total:
+                asyncio.run(_run(client, Storing(feed.results(results), gate, output, failures, tally), terminal))
         finally:
             output.close()
-    if console is not None and todo:
-        console.print(summary(tally, failures.path), soft_wrap=True)
+    if terminal is not None and tally.total:
+        terminal.print(summary(tally, failures.path), soft_wrap=True)
     if tally.done < tally.total:
         raise click.Abort
     return 1 if tally.failed else 0
 
 
-async def _run(client: VoiceAIClient, storing: Storing, console: Console | None) -> None:
+async def _run(client: VoiceAIClient, storing: Storing, terminal: Console | None) -> None:
     async with client:
-        await storing.run(console)
+        await storing.run(terminal)
 
 
-def _read(file: Path, location_id: str | None) -> dict[CallRef, int]:
+def _read(file: Path, location_id: str | None) -> CallList:
     if str(file) != "-":
         with refused_unless(file, "read"), file.open("rb") as lines:
             return read_call_list(lines, location_id)
@@ -117,28 +123,26 @@ def _read(file: Path, location_id: str | None) -> dict[CallRef, int]:
         raise click.UsageError("There is no standard input; name a FILE.")
     if sys.stdin.isatty():
         click.echo("Reading call ids from the terminal; Ctrl+D ends them.", err=True)
-    return read_call_list(sys.stdin.buffer, location_id)
+    with refused_unless(Path("standard input"), "read"):
+        return read_call_list(cast("io.BufferedIOBase", sys.stdin.buffer), location_id)
 
 
-def _not_stored(calls: dict[CallRef, int], output: Output, path: Path) -> list[CallRef]:
-    todo = dict.fromkeys(calls)
+def _remove_stored(calls: CallList, output: Output, path: Path) -> None:
     with refused_unless(path, "read"):
-        for ref in output.stored():
-            todo.pop(ref, None)
-    return [*todo]
+        calls.remove(output.stored())
 
 
-def _plan(todo: list[CallRef], calls: dict[CallRef, int], rate_limit: RateLimit | None, path: Path) -> str:
-    counts = Counter(ref.location_id for ref in todo)
-    text = f"{len(calls):,} call{'s' * (len(calls) != 1)} to fetch"
-    if len(todo) < len(calls):
-        text = f"{len(todo):,} of {text}, the others are in {path}"
-    if (repeated := sum(calls.values()) - len(calls)) > 0:
-        text += f"; {repeated:,} are given more than once, and fetched once"
-    return f"{text}.\n{expectation(counts.values(), rate_limit)}" if todo else f"{text}."
+def _plan(calls: CallList, given: int, rate_limit: RateLimit | None, path: Path) -> str:
+    left = len(calls)
+    text = f"{given:,} call{'s' * (given != 1)} to fetch"
+    if left < given:
+        text = f"{left:,} of {text}, the others are in {path}"
+    if calls.repeated:
+        text += f"; {calls.repeated:,} are given more than once, and fetched once"
+    return f"{text}.\n{expectation(calls.counts().values(), rate_limit)}" if left else f"{text}."
 
 
-def _until_shut(gate: Gate, calls: list[CallRef]) -> Iterator[CallRef]:
+def _until_shut(gate: Gate, calls: Iterable[CallRef]) -> Iterator[CallRef]:
     for ref in calls:
         if gate.is_shut:
             return

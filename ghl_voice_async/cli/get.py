@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 from typing import TYPE_CHECKING
 
 import click
-from rich.console import Console
 
-from ghl_voice_async import VoiceAIClient, encode_call_log
+from ghl_voice_async import GHLVoiceError, VoiceAIClient, encode_call_log
 from ghl_voice_async.cli.connection import base_url_option, location_option, token_file_option, token_from
 from ghl_voice_async.cli.page import call_log_page
+from ghl_voice_async.cli.printable import json_text
+from ghl_voice_async.cli.streams import console
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["get"]
 
 
-@click.command()
+@click.command(help="Print one call log, as JSON in the API's own form.")
 @click.argument("call_id")
 @location_option(required=True)
 @base_url_option
@@ -32,9 +34,17 @@ def get(call_id: str, location_id: str, base_url: str, token_file: Path | None, 
     """Print one call log, as JSON in the API's own form."""
     call_log = asyncio.run(_fetch(call_id, location_id, base_url, token_from(token_file)))
     if pretty:
-        Console().print(call_log_page(call_log))
+        console().print(call_log_page(call_log))
     else:
-        click.echo(json.dumps(encode_call_log(call_log), indent=2, ensure_ascii=False))
+        print(json_text(_json(call_log), sys.stdout.encoding))
+
+
+def _json(call_log: CallLog) -> str:
+    try:
+        return json.dumps(encode_call_log(call_log), indent=2, ensure_ascii=False)
+    except RecursionError:
+        pass
+    raise GHLVoiceError("The call log is nested too deeply to be printed as JSON; use --pretty.")
 
 
 async def _fetch(call_id: str, location_id: str, base_url: str, token: Secret) -> CallLog:

@@ -12,6 +12,7 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
+from ghl_voice_async.cli.printable import printable
 from ghl_voice_async.models import (
     AppointmentBookingActionParameters,
     CallTransferActionParameters,
@@ -29,19 +30,11 @@ if TYPE_CHECKING:
 
     from ghl_voice_async.models import ActionParameters, CallLog, ExecutedCallAction
 
-__all__ = ["call_log_page", "printable"]
+__all__ = ["call_log_page"]
 
-# Control characters, the marks that turn writing around, and lone surrogates: what was said on the phone,
-# or sent by a server, must not steer the terminal it is shown on.
-_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]+")
 _SPEAKER = re.compile(r"(bot|human):\s?(.*)")
 _SPEAKERS = {"bot": Text("Agent", "bold cyan"), "human": Text("Caller", "bold green"), "": Text("")}
 _LAST = datetime.max.replace(tzinfo=UTC)
-
-
-def printable(text: str) -> str:
-    """Return the text on one line, with nothing in it that a terminal would obey."""
-    return _UNPRINTABLE.sub(" ", text)
 
 
 def call_log_page(call_log: CallLog) -> RenderableType:

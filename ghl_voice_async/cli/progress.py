@@ -6,6 +6,7 @@ import asyncio
 import heapq
 import time
 from collections import Counter
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from attrs import define, field
@@ -13,6 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from ghl_voice_async import ResponseEvent, RetryEvent
 from ghl_voice_async.cli.estimate import duration, seconds_needed
+from ghl_voice_async.cli.streams import OutputLostError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -100,13 +102,24 @@ class Tally:
 
 
 async def show_progress(tally: Tally, console: Console) -> None:
-    """Show the tally until cancelled."""
-    if not console.is_interactive:
-        while True:
-            await asyncio.sleep(_BETWEEN_LINES)
-            console.print(_line(tally), soft_wrap=True, highlight=False)
-    columns = BarColumn(bar_width=20), MofNCompleteColumn(), TextColumn("{task.description}")
-    with Progress(*columns, console=console, auto_refresh=False, transient=True) as progress:
+    """Show the tally until cancelled, or until nobody reads it any more."""
+    show = _show_bar if console.is_interactive else _show_lines
+    with suppress(OutputLostError):
+        await show(tally, console)
+
+
+async def _show_lines(tally: Tally, console: Console) -> None:
+    while True:
+        await asyncio.sleep(_BETWEEN_LINES)
+        console.print(_line(tally), soft_wrap=True, highlight=False)
+
+
+async def _show_bar(tally: Tally, console: Console) -> None:
+    columns = BarColumn(bar_width=20), MofNCompleteColumn(), TextColumn("{task.description}", markup=False)
+    # Redirected, what others write meanwhile would reach the terminal with its escape codes.
+    with Progress(
+        *columns, console=console, auto_refresh=False, transient=True, redirect_stdout=False, redirect_stderr=False
+    ) as progress:
         task = progress.add_task("", total=tally.total)
         while True:
             progress.update(task, completed=tally.done, description=_state(tally), refresh=True)

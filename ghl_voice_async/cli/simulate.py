@@ -13,7 +13,7 @@ from ghl_voice_async.testing import Seen, VoiceAIServer, everyday_faults
 __all__ = ["simulate"]
 
 
-@click.command()
+@click.command(help="Answer as HighLevel does, on this machine, until Ctrl+C.")
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="Port on 127.0.0.1; 0 takes a free one.")
 @click.option("--seed", type=int, default=0, help="What the made-up call logs follow from.")
 @click.option("--faults", type=Number(0, 1), default=0.0, help="Share of the requests that go wrong.")

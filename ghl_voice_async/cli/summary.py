@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ghl_voice_async.cli.estimate import duration
-from ghl_voice_async.cli.page import printable
+from ghl_voice_async.cli.printable import printable
 
 if TYPE_CHECKING:
     from collections import Counter
@@ -29,9 +29,10 @@ def summary(tally: Tally, failures: Path | str) -> RenderableType:
     if tally.slowest:
         parts.append(Text("Slowest answers:"))
         slowest = heapq.nlargest(len(tally.slowest), tally.slowest)
-        parts += [Text(f"  {seconds:.2f} s  {call_id} of {location_id}") for seconds, call_id, location_id in slowest]
+        parts += [Text(printable(f"  {seconds:.2f} s  {call} of {location}")) for seconds, call, location in slowest]
     if tally.failed:
-        parts.append(Text(f"Failed, and to be tried again by the same command (all of them are in {failures}):"))
+        text = f"Failed, and to be tried again by the same command (all of them are in {failures}):"
+        parts.append(Text(printable(text)))
         parts += [Text(f"  {printable(str(result.error))}") for result in tally.first_failed]
     return Group(*parts)
 
@@ -52,4 +53,4 @@ def counts(tally: Tally) -> Table:
 
 def kinds(named: Counter[str]) -> str:
     """Write counts by name, largest first."""
-    return ", ".join(f"{count:,} {name}" for name, count in named.most_common())
+    return printable(", ".join(f"{count:,} {name}" for name, count in named.most_common()))

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from threading import Thread
+from threading import Thread, Timer
 from typing import IO, Any, Self
 
 from ghl_voice_async.testing.seen import Seen
@@ -17,6 +17,7 @@ from ghl_voice_async.testing.server import VoiceAIServer
 __all__ = ["VoiceAIServerProcess", "running_in_thread"]
 
 _START_UP = 30.0
+_LONGEST_URL = 100
 
 
 @contextmanager
@@ -44,6 +45,8 @@ class VoiceAIServerProcess:
     Takes the arguments of `VoiceAIServer`. Inside `with`, `url` and `token` say how to reach it, `twin` is a
     server that is not running and names the same call logs, and `stop` ends the process and returns what
     it saw.
+
+    A frozen program, and one that embeds Python, cannot start Python. There the server runs in a thread.
     """
 
     def __init__(self, **settings: Any) -> None:  # noqa: ANN401  # those of VoiceAIServer
@@ -55,38 +58,85 @@ class VoiceAIServerProcess:
         """The base URL inside of `with`, to be given to the client as `base_url`."""
         self._settings = settings
         self._process: subprocess.Popen[bytes] | None = None
+        self._thread: ExitStack | None = None
+        self._server: VoiceAIServer = self.twin
 
     def __enter__(self) -> Self:
-        # Not multiprocessing, which would run the caller's main module a second time in the new process. In a
-        # session of its own, since a Ctrl+C in the terminal is the caller's, who ends this process.
-        command = [sys.executable, "-c", f"from {__name__} import _serve; _serve()"]
-        process = subprocess.Popen(  # noqa: S603  # ourselves
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
-        )
-        with ExitStack() as unless_started:
-            unless_started.push(process)  # closes the pipes and waits for the end
-            pickle.dump(self._settings, _pipe(process.stdin))
-            _pipe(process.stdin).flush()
-            self.url = _pipe(process.stdout).readline().decode().strip()
-            if not self.url:
-                raise RuntimeError(f"the server's process ended at once, with exit code {process.wait()}")
-            unless_started.pop_all()
-        self._process = process
+        if sys.executable and not getattr(sys, "frozen", False):
+            self._process, self.url = _started(self._settings)
+        else:
+            self._server = VoiceAIServer(**self._settings)
+            with ExitStack() as stack:
+                self.url = stack.enter_context(running_in_thread(self._server)).url
+                self._thread = stack.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._process is not None:
+        if self._process is not None or self._thread is not None:
             self.stop()
 
     def stop(self) -> Seen:
-        """Stop the process and return what the server saw."""
+        """Stop the server and return what it saw. Raise `RuntimeError` if it is not running any more."""
+        thread, self._thread = self._thread, None
+        if thread is not None:
+            thread.close()
+            self._server.seen.latest.clear()
+            return self._server.seen
         process, self._process = self._process, None
         if process is None:
             raise RuntimeError("the server's process is not running")
         with process:
             _pipe(process.stdin).close()
-            seen: Seen = pickle.load(_pipe(process.stdout))  # noqa: S301  # from the process that we started
+            try:
+                seen: Seen = pickle.load(_pipe(process.stdout))  # noqa: S301  # from the process that we started
+            except EOFError:
+                raise RuntimeError(f"the server's process ended too early, with exit code {process.wait()}") from None
         return seen
+
+
+def _started(settings: dict[str, Any]) -> tuple[subprocess.Popen[bytes], str]:
+    """Start the process and return it with its URL, or raise `RuntimeError`."""
+    # Not multiprocessing, which would run the caller's main module a second time in the new process. In a
+    # session of its own, since a Ctrl+C in the terminal is the caller's, who ends this process.
+    command = [sys.executable, "-c", f"from {__name__} import _serve; _serve()"]
+    data = pickle.dumps(settings)
+    try:
+        process = subprocess.Popen(  # noqa: S603  # ourselves
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
+        )
+    except OSError as error:
+        raise RuntimeError(f"the server's process cannot be started with {sys.executable}: {error.strerror}") from None
+    with ExitStack() as unless_started:
+        unless_started.push(process)  # closes the pipes and waits for the end
+        unless_started.callback(_close, process)
+        url = _url_of(process, data)
+        unless_started.pop_all()
+    return process, url
+
+
+def _url_of(process: subprocess.Popen[bytes], data: bytes) -> str:
+    """Send the process its settings, and return the URL that it says."""
+    patience = Timer(_START_UP, process.kill)
+    patience.start()
+    try:
+        with suppress(BrokenPipeError):  # it has ended already
+            _pipe(process.stdin).write(data)
+            _pipe(process.stdin).flush()
+        said = _pipe(process.stdout).readline(_LONGEST_URL)
+    finally:
+        patience.cancel()
+        patience.join()
+    if said.startswith(b"http://"):
+        return said.decode("ascii").strip()
+    process.kill()
+    # What was said first is not ours to repeat: a program that is no Python may say anything.
+    how = "said no URL" if said else f"ended at once, with exit code {process.wait()}"
+    raise RuntimeError(f"the server's process {how}")
+
+
+def _close(process: subprocess.Popen[bytes]) -> None:
+    with suppress(BrokenPipeError):  # of what it did not read
+        _pipe(process.stdin).close()
 
 
 def _pipe(stream: IO[bytes] | None) -> IO[bytes]:
