@@ -78,12 +78,8 @@ class DailyBudget:
 
         Responses overtake each other, as requests do. Within a day there is never more left than before. So a
         little more was said earlier, and a very different number to an older request belongs to another day.
-
-        Args:
-            said: The headers.
-            now: The time.
-            is_newest: No response to a request that was sent later has been heard.
-            is_later: The request was sent after the last record, or it is the probe. It is always right.
+        `is_newest` says that no request sent later has had a response. `is_later` says that the request was sent
+        after the last record, or is the probe. Such a request is always right.
         """
         limit, remaining = said
         rise = remaining - self.server_remaining
