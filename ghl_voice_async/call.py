@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import inf
 from typing import Any, TypeVar
 
 from attrs import define, field
 
 from ghl_voice_async.errors import GHLVoiceError, StatusError
 from ghl_voice_async.hooks import CallEvent, Hooks, LimitEvent, RequestEvent, ResponseEvent, RetryEvent, log_retry
-from ghl_voice_async.rate_limit import ImmediateRateLimiter, Permit
+from ghl_voice_async.rate_limit import ImmediateRateLimiter, Patience, Permit
 from ghl_voice_async.request import Request
 from ghl_voice_async.response import NO_HEADERS, Response
 from ghl_voice_async.retry import RetryPolicy
@@ -38,6 +39,8 @@ class Call:
     sent_at: float | None = None
     """When what is sent under this permit went out."""
     waited_for_permits: float = 0.0
+    deadline_at: float = inf
+    """When the caller's deadline passes."""
     told_of_refusal: bool = False
     last_failure: str = ""
 
@@ -59,9 +62,16 @@ class Call:
         """Return the seconds since the first send, without those spent waiting for later permits."""
         return self.now() - self.first_sent_at - self.waited_for_permits if self.attempts else 0.0
 
+    def until_deadline(self) -> float:
+        """Return the seconds until the caller's deadline, or infinity without one."""
+        return self.deadline_at - self.now() if self.deadline_at < inf else inf
+
     def patience(self) -> float:
         """Return what is left of the time in which another attempt may begin."""
-        return self.retry.max_elapsed - self.elapsed() if self.attempts else self.retry.max_elapsed
+        left = self.retry.max_elapsed - self.elapsed() if self.attempts else self.retry.max_elapsed
+        if self.deadline_at == inf:
+            return left
+        return Patience(min(left, self.until_deadline()), self.deadline_at)
 
     def sign(self, error: GHLVoiceError) -> None:
         """Write into an error which call it belongs to."""

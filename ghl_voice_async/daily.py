@@ -42,7 +42,8 @@ class DailyBudget:
         self._counts = True  # whether our own count matters: the server has none, or allows more than we were given
         self.server_remaining: float = inf
         """What the server last said remains, or infinity where it did not say."""
-        self._heard_at = 0.0
+        self.heard_at: float = 0.0
+        """When the server last said something of the day that was not out of date."""
         self._next_probe = 0.0
 
     def used_up_for(self, now: float, under_way: int) -> float | None:
@@ -71,28 +72,37 @@ class DailyBudget:
         self._quarter.spent += 1
         self._spent += 1
 
-    def hear(self, said: DailyHeaders, now: float, *, is_newest: bool, is_probe: bool) -> None:
-        """Take in what the server says, whether to the newest request that was heard of and to one that looked.
+    def hear(self, said: DailyHeaders, now: float, *, is_newest: bool, is_later: bool) -> bool:
+        """Record what a response says of the day, and return True, or return False where it is out of date.
 
-        Answers overtake each other, as requests do. Within a day there is never more left than before, so that a
-        little more was said before; and what an older request is told, if it is far off, is of another day.
+        Responses overtake each other, as requests do. Within a day there is never more left than before. So a
+        little more was said earlier, and a very different number to an older request belongs to another day.
+        `is_newest` says that no request sent later has had a response. `is_later` says that the request was sent
+        after the last record, or is the probe. Such a request is always right.
         """
         limit, remaining = said
         rise = remaining - self.server_remaining
-        if (rise > 0 or not is_newest) and not is_probe and rise > -inf:
+        if (rise > 0 or not is_newest) and not is_later and rise > -inf:
             is_older = 0 < rise <= self._burst
             is_of_another_day = not is_newest and abs(rise) > self._burst
             if is_older or is_of_another_day:
-                return
+                return False
         if remaining == 0 and rise != 0:
             self._next_probe = now + PROBE_INTERVAL
         self._counts = limit is None or limit > self._limit
         self.server_remaining = remaining
-        self._heard_at = now
+        self.heard_at = now
+        return True
 
     def hear_nothing(self) -> None:
         """Take in that a request which looked was served without a word on the day, so that it must have turned."""
         self.server_remaining = inf
+
+    def forget_server(self, now: float) -> None:
+        """Forget what the server said of the day, which it does not mention any more."""
+        self.server_remaining = inf
+        # A count that the server has overruled so far must not stop everything now.
+        self._counts = self._counts or self._spent_by(now) < self._limit
 
     def remaining(self, now: float, *, under_way: int) -> int:
         """Return how many requests are left, as far as anyone knows."""
@@ -107,7 +117,7 @@ class DailyBudget:
         if self._counts and self._spent_by(now):
             return False
         # A burst that knew nothing of it would overspend what remains.
-        return self.server_remaining >= self._burst or now >= self._heard_at + _DAY
+        return self.server_remaining >= self._burst or now >= self.heard_at + _DAY
 
     def _spent_by(self, now: float) -> int:
         while self._quarters and self._quarters[0].end + _DAY <= now:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from math import inf
-from typing import Final, Protocol, runtime_checkable
+from typing import Final, Protocol, Self, runtime_checkable
 
 from attrs import define, field, frozen
 
@@ -21,6 +23,7 @@ from ghl_voice_async.window import Slot, Window
 
 __all__ = [
     "ImmediateRateLimiter",
+    "Patience",
     "Permit",
     "RateLimit",
     "RateLimitState",
@@ -30,6 +33,7 @@ __all__ = [
     "immediate",
 ]
 
+logger: Final = logging.getLogger("ghl_voice_async")
 _LONGEST_PAUSE: Final = 10 * 365 * 24 * 3600.0  # seconds that are shown, lest the date overflow
 # On some systems the clock moves in steps of 16 ms: a time read from it may be that much too early.
 _CLOCK_RESOLUTION: Final = time.get_clock_info("monotonic").resolution
@@ -85,8 +89,8 @@ class RateLimiter(Protocol):
     async def acquire(self, location_id: str, *, max_pause: float) -> Permit:
         """Return when one request may be sent to this location.
 
-        `max_pause` is what is left of the call's `max_elapsed`, in seconds. Where a `Retry-After` of the server's
-        asks for more, a limiter that knows of it raises `RateLimitError` at once.
+        `max_pause` is what is left of the call's `max_elapsed` or of its deadline, whichever is less, in seconds.
+        A limiter that knows of a longer `Retry-After` raises `RateLimitError` at once.
         """
         ...  # pyright takes a docstring alone for a body that returns nothing
 
@@ -97,6 +101,28 @@ class ImmediateRateLimiter(RateLimiter, Protocol):
 
     def acquire_at_once(self, location_id: str, *, max_pause: float) -> Permit | None:
         """Return a permit where one is free, or None where there would be a wait. Raises what `acquire` raises."""
+
+
+class Patience(float):
+    """The seconds that a call with a deadline can wait, and when that deadline passes.
+
+    A wait for a permit does not count towards `max_elapsed`, and does count towards a deadline. So our limiter looks
+    at both. Any other limiter sees a number.
+    """
+
+    __slots__ = ("deadline_at",)
+
+    deadline_at: float
+
+    def __new__(cls, seconds: float, deadline_at: float) -> Self:
+        """Make it from the seconds that are left now, and a time of the event loop."""
+        patience = super().__new__(cls, seconds)
+        patience.deadline_at = deadline_at
+        return patience
+
+
+def _deadline_of(max_pause: float) -> float:
+    return max_pause.deadline_at if isinstance(max_pause, Patience) else inf
 
 
 def immediate(rate_limiter: RateLimiter) -> ImmediateRateLimiter:
@@ -161,8 +187,10 @@ class WindowRateLimiter:
     It may be shared by the clients of one app in one event loop, to which it belongs from its first use. It
     keeps to the server's window, too, where its headers name a smaller limit or another interval, and takes
     less where they show that others send on the same budget. After a 429 the whole location waits for
-    the `Retry-After`, or for one interval where there is none, and then finds its pace again from one request
-    on. When nothing remains of the day, one request each 15 minutes goes through to see whether it has turned.
+    the `Retry-After`, at most for an hour, or for one interval where there is none. It then finds its pace again
+    from one request on. A pause of more than a minute is logged as a warning, and so is a header that asks for
+    more than an hour. When nothing remains of the day, one request each 15 minutes goes through to see whether it
+    has turned.
 
     A bulk stays out of the way of single calls by asking for one permit at a time: permits are given in the
     order of asking. Locations that are not used any more are forgotten.
@@ -219,6 +247,7 @@ class WindowRateLimiter:
             interval=self.rate_limit.interval,
             resolution=_CLOCK_RESOLUTION,
             day=DailyBudget(self.rate_limit.daily, burst=self.rate_limit.max_requests) if day is None else day,
+            warn=partial(_warn, location_id),
         )
         queue = self._queues[location_id] = _Queue(window, loop, partial(self._forget, location_id))
         return queue
@@ -266,6 +295,7 @@ class _Queue:
         self.waiting: OrderedDict[asyncio.Future[_Permit], float] = OrderedDict()
         """In the order of asking, with the longest pause of each."""
         self._least_patient = inf  # no more than the shortest of these
+        self._first_deadline = inf  # no later than the first of theirs
         self._wakes_at = loop.time() + window.interval
         self._timer = loop.call_at(self._wakes_at, self._tick)
 
@@ -288,6 +318,7 @@ class _Queue:
         permit: asyncio.Future[_Permit] = self._loop.create_future()
         self.waiting[permit] = max_pause
         self._least_patient = min(self._least_patient, max_pause)
+        self._first_deadline = min(self._first_deadline, _deadline_of(max_pause))
         self.serve(self.now())
         try:
             return await permit
@@ -303,8 +334,8 @@ class _Queue:
         """Hand out what an answer left free, and tell of a longer pause those who cannot wait for its end."""
         self.serve(now)
         asked = self.window.asked_to_wait_until - now
-        if asked > self._least_patient:
-            self._dismiss_the_impatient(asked)
+        if asked > self._least_patient or now + asked > self._first_deadline:
+            self._dismiss_the_impatient(asked, now)
 
     def state(self) -> RateLimitState:
         window, now = self.window, self.now()
@@ -350,21 +381,28 @@ class _Queue:
         self._wakes_at = inf
         self.serve(now)
 
-    def _dismiss_the_impatient(self, asked: float) -> None:
+    def _dismiss_the_impatient(self, asked: float, now: float) -> None:
         """End the waits of those who cannot wait for as long as the server asks."""
         for permit, max_pause in list(self.waiting.items()):
-            if max_pause < asked:
+            if max_pause < asked or _deadline_of(max_pause) < now + asked:
                 del self.waiting[permit]
                 if not permit.done():
                     permit.set_exception(_too_long(asked))
         self._least_patient = min(self.waiting.values(), default=inf)
+        self._first_deadline = min(map(_deadline_of, self.waiting.values()), default=inf)
 
 
 def _too_long(asked: float) -> RateLimitError:
-    message = f"the server asked this location to wait {asked:.0f} s, which is longer than the retry policy allows"
+    message = f"the server asked this location to wait {asked:.0f} s, which is longer than this call may take"
     return RateLimitError(message, status=429, retry_after=asked)
 
 
 def _day_used_up(seconds: float) -> DailyLimitError:
     message = f"nothing is left of this location's requests for the day; the next one may be tried in {seconds:.0f} s"
     return DailyLimitError(message, status=429)
+
+
+def _warn(location_id: str, text: str) -> None:
+    # A logging handler of the caller's that raises must not change how the call ends.
+    with suppress(Exception):
+        logger.warning("location %r: %s", location_id, text)

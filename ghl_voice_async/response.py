@@ -36,6 +36,7 @@ __all__ = [
     "WindowHeaders",
     "daily_headers",
     "is_of_another_call",
+    "requested_wait",
     "retry_after",
     "status_error",
     "truncation_error",
@@ -46,6 +47,15 @@ _KEPT_TEXT = 2048
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _SECONDS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
 _LONGEST_INTERVAL = 24 * 3600 * 1000
+_LONGEST_RETRY_AFTER = 24 * 3600.0
+_TIME = r"[0-9]{2}:[0-9]{2}:[0-9]{2}"
+_HTTP_DATE = re.compile(
+    # The three forms of RFC 9110, section 5.6.7. Some servers write the zone in another way.
+    rf"[a-z]{{3}}, [0-9]{{2}} [a-z]{{3}} [0-9]{{4}} {_TIME} (gmt|utc|[+-][0-9]{{4}})"
+    rf"|[a-z]{{6,9}}, [0-9]{{2}}-[a-z]{{3}}-[0-9]{{2}} {_TIME} (gmt|utc)"
+    rf"|[a-z]{{3}} [a-z]{{3}} [ 0-9][0-9] {_TIME} [0-9]{{4}}",
+    re.ASCII | re.IGNORECASE,
+)
 # Names that multidict need not put into lower case at each look-up.
 _MAX = istr("X-RateLimit-Max")
 _INTERVAL = istr("X-RateLimit-Interval-Milliseconds")
@@ -270,6 +280,15 @@ def _count(value: str | None) -> int | None:
 def retry_after(headers: Mapping[str, str]) -> float | None:
     """Read the seconds to wait from `Retry-After`, or None where it is absent or makes no sense.
 
+    More than a day makes no sense: the longest limit that a server counts is that of a day.
+    """
+    wait = requested_wait(headers)
+    return wait if wait is not None and wait <= _LONGEST_RETRY_AFTER else None
+
+
+def requested_wait(headers: Mapping[str, str]) -> float | None:
+    """Read the seconds to wait from `Retry-After`, however many, or None where it cannot be read.
+
     RFC 9110, section 10.2.3: a number of seconds, or a date in any of the three forms of section 5.6.7. A
     date is measured against the answer's own `Date`, so that our clock does not matter. Fractions, which
     the RFC does not have and servers send, are read too. Zero and what lies in the past are None.
@@ -286,6 +305,8 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
 
 
 def _http_date(value: str) -> datetime | None:
+    if not _HTTP_DATE.fullmatch(value):
+        return None
     try:
         date = parsedate_to_datetime(value)
     except (ValueError, OverflowError, TypeError, IndexError):

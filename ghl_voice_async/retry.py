@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Iterable
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from math import inf
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 from attrs import field, frozen
 
@@ -22,9 +23,12 @@ from ghl_voice_async.validation import count_field, seconds_field
 if TYPE_CHECKING:
     from tenacity import RetryCallState
 
-__all__ = ["RetryBudget", "RetryPolicy", "load_tenacity", "retried", "wait_before_retry"]
+__all__ = ["LONGEST_PAUSE", "RetryBudget", "RetryPolicy", "load_tenacity", "retried", "wait_before_retry"]
 
 T = TypeVar("T")
+
+LONGEST_PAUSE: Final = 3600.0
+"""The longest time, in seconds, for which a `Retry-After` is obeyed before one request asks again."""
 
 _LARGEST_EXPONENT = 64  # 2**64 is past any cap, and its product with a float does not overflow
 
@@ -63,15 +67,22 @@ class RetryPolicy:
 
 
 def wait_before_retry(
-    policy: RetryPolicy, failure: BaseException | None, *, attempt: int, elapsed: float, jitter: float
+    policy: RetryPolicy,
+    failure: BaseException | None,
+    *,
+    attempt: int,
+    elapsed: float,
+    jitter: float,
+    until_deadline: float = inf,
 ) -> float | None:
     """Decide on a failed attempt: None to give up, or the seconds to wait before the next.
 
     `attempt` counts the attempts made, `elapsed` the seconds since the first was sent, and `jitter` is a
     random number from 0 to 1. The wait is a full jitter: anything up to the doubled base, and up to the cap.
     A `Retry-After` is a floor, with jitter above it only; one that does not fit into what is left of
-    `max_elapsed` gives up at once. A kept connection that was dead is no sign of trouble: the second attempt
-    does not wait for that.
+    `max_elapsed` gives up at once. One of a 429 has to fit into the seconds `until_deadline`, too. The wait
+    for a `Retry-After` is at most an hour. A kept connection that was dead is no sign of trouble: the second
+    attempt does not wait for that.
     """
     if not _worth_retrying(policy, failure) or attempt >= policy.max_attempts:
         return None
@@ -82,7 +93,12 @@ def wait_before_retry(
     floor = failure.retry_after if isinstance(failure, StatusError) else None
     if floor is None:
         return backoff if backoff <= left else None
-    return min(floor + backoff, left) if floor <= left else None
+    if isinstance(failure, RateLimitError):
+        left = min(left, until_deadline)
+    if floor > left:
+        return None
+    # An attempt needs time before the deadline, so that jitter takes half of the rest at most.
+    return min(min(floor, LONGEST_PAUSE) + backoff, (floor + left) / 2)
 
 
 def _worth_retrying(policy: RetryPolicy, failure: BaseException | None) -> bool:
@@ -131,6 +147,10 @@ class Retried(Protocol):
         """Return the seconds since the first send."""
         ...  # pyright takes a docstring alone for a body that returns nothing
 
+    def until_deadline(self) -> float:
+        """Return the seconds until the caller's deadline, or infinity without one."""
+        ...  # likewise
+
     def will_retry(self, failure: GHLVoiceError, attempt: int, delay: float) -> None:
         """Learn of a failure that is tried again: the attempts made, and the seconds until the next."""
 
@@ -177,7 +197,12 @@ async def retried(
         failure = state.outcome.exception() if state.outcome is not None else None
         jitter = random.random()  # noqa: S311  # spreads load, hides nothing
         decision = wait_before_retry(
-            policy, failure, attempt=state.attempt_number, elapsed=call.elapsed(), jitter=jitter
+            policy,
+            failure,
+            attempt=state.attempt_number,
+            elapsed=call.elapsed(),
+            jitter=jitter,
+            until_deadline=call.until_deadline(),
         )
         if decision is None or not isinstance(failure, GHLVoiceError):
             return False

@@ -56,6 +56,8 @@ class Session:
         call = Call(request, rate_limiter or self.rate_limiter, self.retry, self.hooks, loop.time)
         try:
             scope = call.scope = self._lifecycle.begin(loop, deadline)
+            if deadline is not None:
+                call.deadline_at = loop.time() + deadline
             try:
                 with scope:
                     try:

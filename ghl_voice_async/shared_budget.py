@@ -34,7 +34,7 @@ class SharedBudget:
         """What the server last said."""
         self._seen: deque[_Seen] = deque()  # later ones are lower, or they would be the highest
         self._share: int | None = None
-        self._share_held_until = -inf
+        self._share_paused_until = -inf
 
     def observe(self, others: int, now: float) -> None:
         """Take in how many requests of others the server has counted, at the least, which is one or more."""
@@ -49,8 +49,7 @@ class SharedBudget:
         half = max(1, allowed // 2)
         if in_use > half:
             self._share = half
-            # A window of half the pace, and one to see who comes into it.
-            self._share_held_until = paused_until + 2 * interval
+            self._share_paused_until = paused_until
 
     def room(self, now: float, interval: float) -> int:
         """Return how many requests are ours to send in a window, which is never less than one."""
@@ -66,16 +65,21 @@ class SharedBudget:
 
     def grows_at(self, now: float, interval: float) -> float:
         """Return when `room` may be more than now without anything having happened, or infinity."""
-        moments = [self._share_held_until] if self._share is not None else []
+        moments = [self._share_held_until(interval)] if self._share is not None else []
         if self._seen:
             moments.append(self._seen[0].at + 2 * interval)
         return min((moment for moment in moments if moment > now), default=inf)
 
+    def _share_held_until(self, interval: float) -> float:
+        # A window of half the pace, and one to see who comes into it.
+        return self._share_paused_until + 2 * interval
+
     def _share_at(self, share: int, now: float, interval: float) -> int:
-        if now < self._share_held_until:
+        held_until = self._share_held_until(interval)
+        if now < held_until:
             return share
         if self.remaining is None:
-            windows = min(99.0, (now - self._share_held_until) / interval)
+            windows = min(99.0, (now - held_until) / interval)
             share = int(share * _GROWTH**windows)
         else:
             share = self.max_requests

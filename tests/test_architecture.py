@@ -35,7 +35,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "retry": {"errors", "validation"},
     "daily": {"response"},
     "shared_budget": set(),
-    "window": {"daily", "response", "shared_budget"},
+    "window": {"daily", "response", "retry", "shared_budget"},
     "rate_limit": {"daily", "errors", "response", "validation", "window"},
     "auth": {"errors"},
     "scope": set(),

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from math import inf
 from typing import TYPE_CHECKING
 
 from watched import Counting
@@ -49,3 +50,18 @@ async def test_a_limiter_learns_how_long_the_call_may_still_take() -> None:
     call.take_permit()
     await call.wait_for_permit()
     assert asked == [120.0, 90.0, 80.0]
+
+
+async def test_guarantee_10_a_limiter_is_told_the_lesser_of_policy_and_deadline() -> None:
+    time = 0.0
+    call = call_of(Counting(), lambda: time)
+    call.deadline_at = 100.0
+    call.begin()
+    asked = []
+
+    for time in (10.0, 50.0, 99.0):
+        call.waited_for_permits = time / 2
+        asked.append((call.patience(), call.until_deadline()))
+
+    assert asked == [(90.0, 90.0), (50.0, 50.0), (1.0, 1.0)]
+    assert call_of(Counting()).until_deadline() == inf

@@ -27,9 +27,9 @@ def hear(
     now: float = 0.0,
     *,
     is_newest: bool = True,
-    is_probe: bool = False,
+    is_later: bool = False,
 ) -> None:
-    day.hear(DailyHeaders(limit, remaining), now, is_newest=is_newest, is_probe=is_probe)
+    day.hear(DailyHeaders(limit, remaining), now, is_newest=is_newest, is_later=is_later)
 
 
 def test_what_the_caller_allows_for_a_day_is_counted_where_the_server_does_not() -> None:
@@ -141,7 +141,7 @@ def test_the_newest_request_is_believed_when_much_has_changed(now_left: int) -> 
 def test_promise_33_a_request_that_looked_is_believed_however_little_there_is() -> None:
     day = DailyBudget(200_000, burst=10)
     hear(day, 200_000, 0)
-    hear(day, 200_000, 2, 899.0, is_probe=True)
+    hear(day, 200_000, 2, 899.0, is_later=True)
     assert day.server_remaining == 2
     assert day.used_up_for(899.0, under_way=0) is None
 

@@ -247,6 +247,9 @@ def test_promise_11_the_days_headers_are_read_where_both_make_sense(
         (" 5 ", 5),
         ("1.5", 1.5),
         ("3600", 3600),
+        ("86400", 86400),
+        ("Mon, 07 Nov 1994 08:49:37 GMT", 86400),
+        ("Sun, 06 Nov 1994 08:49:47 +0000", 10),
         ("Sun, 06 Nov 1994 08:49:47 GMT", 10),
         ("Sunday, 06-Nov-94 08:49:47 GMT", 10),
         ("Sun Nov  6 08:49:47 1994", 10),
@@ -261,6 +264,10 @@ def test_promise_9_retry_after_is_read_in_all_its_forms(value: str, seconds: flo
     [
         "0", "0.0", "-1", DATE, "Sun, 06 Nov 1994 08:49:30 GMT", "", "abc", "nan", "inf", "1e400", "\u0665", "5, 6",
         "[5]", "Sun, 06 Nov 99999 08:49:47 GMT", "9" * 400, "1.", ".5", "+5", "Thu, 99 Foo 2026 99:99:99 GMT",
+        "86401", "999999999", "Mon, 07 Nov 1994 08:49:38 GMT", "Fri, 31 Dec 9999 23:59:59 GMT",
+        "Sun Nov  6 08:49:37 2094", "Sun, \u0660\u0666 Nov 1994 08:49:47 GMT", "Sun, 06 Nov 1994 08:49:47",
+        "Sun, 06 Nov 1994 08:49:47 GMT, Sun, 06 Nov 1994 08:49:47 GMT", "Sun, 06 Nov 1994 08:49:47 GMT; x",
+        "06 Nov 1994 08:49:47 GMT", "1994-11-06T08:49:47Z", "Sun, 06 Nov 1994 24:00:00 GMT",
     ],
 )  # fmt: skip
 def test_promise_9_a_retry_after_that_makes_no_sense_is_ignored(value: str) -> None:

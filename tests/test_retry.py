@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+from math import inf
 from typing import Any
 
 import pytest
@@ -89,6 +90,34 @@ def test_statuses_can_be_chosen() -> None:
     assert wait_before_retry(policy, status(503), attempt=1, elapsed=0, jitter=1.0) is None
 
 
+@pytest.mark.parametrize(
+    ("failure", "until_deadline", "wait"),
+    [
+        (status(429, 4), 5.0, 4.25),
+        (status(429, 4), 4.2, 4.1),  # jitter leaves time for the attempt
+        (status(429, 4), 4.0, 4.0),
+        (status(429, 4), 3.9, None),
+        (status(429, 4), -1.0, None),
+        (status(429), 0.1, 0.25),  # the deadline itself ends these waits
+        (status(503, 4), 3.9, 4.25),
+        (RESET, 0.1, 0.25),
+    ],
+)
+def test_guarantee_10_a_retry_after_has_to_fit_into_the_deadline(
+    failure: ghl.GHLVoiceError, until_deadline: float, wait: float | None
+) -> None:
+    decision = wait_before_retry(POLICY, failure, attempt=1, elapsed=0, jitter=0.5, until_deadline=until_deadline)
+
+    assert decision == wait
+
+
+@pytest.mark.parametrize("code", [429, 503])
+def test_guarantee_10_nobody_waits_longer_than_an_hour_for_a_retry_after(code: int) -> None:
+    policy = RetryPolicy(max_elapsed=1e6)
+
+    assert wait_before_retry(policy, status(code, 86400), attempt=1, elapsed=0, jitter=1.0) == 3600.5
+
+
 @given(
     st.integers(1, 10),
     st.floats(0, 200),
@@ -149,6 +178,9 @@ class Attempts:
 
     def elapsed(self) -> float:
         return now() - self.started_at[0]
+
+    def until_deadline(self) -> float:
+        return inf
 
     def will_retry(self, failure: ghl.GHLVoiceError, attempt: int, delay: float) -> None:
         self.retries.append((type(failure).__name__, attempt, round(delay, 2)))

@@ -13,6 +13,7 @@ TICK = 0.25  # a coarse clock, with steps that floats hold exactly
 
 def window(max_requests: int = 3, **settings: Any) -> Window[Slot]:
     day = settings.pop("day", None) or DailyBudget(200_000, burst=100)
+    settings.setdefault("warn", lambda _: None)
     return Window(Slot, max_requests=max_requests, interval=W, resolution=TICK, day=day, **settings)
 
 
@@ -362,7 +363,8 @@ def test_a_pause_is_remembered_until_two_windows_after_it() -> None:
 @pytest.mark.parametrize("headers", [{}, limits(2, 1), limits(3, 2, 259_200_000 // 3)])
 def test_what_is_in_use_is_remembered_however_long_the_interval(headers: dict[str, str]) -> None:
     days = 3 * 24 * 3600.0
-    of = Window(Slot, max_requests=3, interval=days, resolution=TICK, day=DailyBudget(200_000, burst=3))
+    day = DailyBudget(200_000, burst=3)
+    of = Window(Slot, max_requests=3, interval=days, resolution=TICK, day=day, warn=lambda _: None)
     of.release(take_one(of, 0.0), 5.0, status=200, headers=headers)
     assert of.new_at(5.0) >= 5.0 + 2 * days
 
