@@ -251,7 +251,8 @@ def test_guarantee_20_a_bomb_gives_small_pieces_and_takes_little_memory(layers: 
     assert peak < LIMIT
 
 
-def test_a_turn_of_empty_members_gives_a_piece_for_each() -> None:
-    pieces = Decompressor(["gzip", "gzip"], LIMIT).pieces(compress(MEMBER * 500))
+@pytest.mark.parametrize("data", [compress(MEMBER * 500), MEMBER * 500], ids=["inner", "outer"])
+def test_empty_members_of_either_layer_give_a_piece_each(data: bytes) -> None:
+    pieces = Decompressor(["gzip", "gzip"], LIMIT).pieces(data)
 
     assert list(pieces) == [b""] * 500
