@@ -14,21 +14,18 @@ from collections.abc import (
     Coroutine,
     Generator,
     Iterable,
+    Mapping,
 )
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from attrs import define
 
 from ghl_voice_async.errors import AuthenticationError, ClientClosedError, GHLVoiceError, InvalidInputError
+from ghl_voice_async.models import CallLog
+from ghl_voice_async.rate_limit import ImmediateRateLimiter, Permit
 from ghl_voice_async.result import CallLogResult, CallRef
 from ghl_voice_async.schedule import Item, Schedule
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from ghl_voice_async.models import CallLog
-    from ghl_voice_async.rate_limit import ImmediateRateLimiter, Permit
 
 __all__ = ["Bulk", "Calls"]
 

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from attrs import define, field
 
 from ghl_voice_async.errors import GHLVoiceError, StatusError
 from ghl_voice_async.hooks import CallEvent, Hooks, LimitEvent, RequestEvent, ResponseEvent, RetryEvent, log_retry
+from ghl_voice_async.rate_limit import ImmediateRateLimiter, Permit
+from ghl_voice_async.request import Request
 from ghl_voice_async.response import NO_HEADERS, Response
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from ghl_voice_async.rate_limit import ImmediateRateLimiter, Permit
-    from ghl_voice_async.request import Request
-    from ghl_voice_async.retry import RetryPolicy
-    from ghl_voice_async.scope import Scope
+from ghl_voice_async.retry import RetryPolicy
+from ghl_voice_async.scope import Scope
 
 __all__ = ["Answer", "Call"]
 

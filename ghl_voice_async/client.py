@@ -4,34 +4,33 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import AsyncIterable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Iterable
 from operator import methodcaller
-from typing import TYPE_CHECKING
+from types import TracebackType
+from typing import Self
+
+import aiohttp
 
 from ghl_voice_async.auth import Secret, StaticToken, TokenProvider
-from ghl_voice_async.bulk import Bulk
+from ghl_voice_async.bulk import Bulk, Calls
+from ghl_voice_async.call import Answer
 from ghl_voice_async.errors import InvalidInputError
-from ghl_voice_async.rate_limit import RateLimit, RateLimiter, Unlimited, WindowRateLimiter
+from ghl_voice_async.hooks import Hook
+from ghl_voice_async.models import CallLog
+from ghl_voice_async.rate_limit import (
+    ImmediateRateLimiter,
+    RateLimit,
+    RateLimiter,
+    RateLimitState,
+    Unlimited,
+    WindowRateLimiter,
+)
 from ghl_voice_async.request import call_log_request, check_base_url, check_id, request_headers
-from ghl_voice_async.result import CallRef
+from ghl_voice_async.result import CallLogResult, CallRef
 from ghl_voice_async.retry import RetryPolicy
 from ghl_voice_async.session import Session
 from ghl_voice_async.transport import Transport
 from ghl_voice_async.validation import check_count, check_seconds
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Callable
-    from types import TracebackType
-    from typing import Self
-
-    import aiohttp
-
-    from ghl_voice_async.bulk import Calls
-    from ghl_voice_async.call import Answer
-    from ghl_voice_async.hooks import Hook
-    from ghl_voice_async.models import CallLog
-    from ghl_voice_async.rate_limit import ImmediateRateLimiter, RateLimitState
-    from ghl_voice_async.result import CallLogResult
 
 __all__ = ["VoiceAIClient"]
 

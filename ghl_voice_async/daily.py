@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections import deque
 from math import inf
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from attrs import define
 
-if TYPE_CHECKING:
-    from ghl_voice_async.response import DailyHeaders
+from ghl_voice_async.response import DailyHeaders
 
 __all__ = ["PROBE_INTERVAL", "DailyBudget"]
 

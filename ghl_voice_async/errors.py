@@ -24,10 +24,8 @@ Every error pickles whole, so that a worker can send it to another process. None
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 __all__ = [
     "AttemptTimeoutError",

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import OrderedDict
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from math import inf
-from typing import TYPE_CHECKING, Final, Protocol, runtime_checkable
+from typing import Final, Protocol, runtime_checkable
 
 from attrs import define, field, frozen
 
@@ -17,9 +18,6 @@ from ghl_voice_async.errors import ClientClosedError, DailyLimitError, InvalidIn
 from ghl_voice_async.response import NO_HEADERS
 from ghl_voice_async.validation import count_field, seconds_field
 from ghl_voice_async.window import Slot, Window
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
 
 __all__ = [
     "ImmediateRateLimiter",

@@ -7,16 +7,14 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Mapping
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from multidict import CIMultiDict
 
 from ghl_voice_async.errors import InvalidInputError
 from ghl_voice_async.version import __version__
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 __all__ = ["Request", "call_log_request", "check_base_url", "check_id", "request_headers"]
 

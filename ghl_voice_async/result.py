@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from attrs import define
 
-if TYPE_CHECKING:
-    from ghl_voice_async.models import CallLog
+from ghl_voice_async.models import CallLog
 
 __all__ = ["CallLogResult", "CallRef"]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from attrs import field, frozen
@@ -19,8 +20,6 @@ from ghl_voice_async.errors import (
 from ghl_voice_async.validation import count_field, seconds_field
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable
-
     from tenacity import RetryCallState
 
 __all__ = ["RetryBudget", "RetryPolicy", "retried", "wait_before_retry"]

@@ -6,10 +6,9 @@ It knows no event loop and no network: `Bulk` tells it what happens, and asks it
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, Generic, Protocol, TypeAlias, TypeVar
+from typing import Generic, Protocol, TypeAlias, TypeVar
 
-if TYPE_CHECKING:
-    from ghl_voice_async.result import CallRef
+from ghl_voice_async.result import CallRef
 
 __all__ = ["Item", "Schedule"]
 
@@ -24,7 +23,7 @@ class Result(Protocol):
 
 
 R = TypeVar("R", bound=Result)
-Item: TypeAlias = "tuple[int, CallRef]"
+Item: TypeAlias = tuple[int, CallRef]
 """A call of the input, after its position there."""
 
 

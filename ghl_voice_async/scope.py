@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from types import TracebackType
-    from typing import Any, Self
+from types import TracebackType
+from typing import Any, Self
 
 __all__ = ["Scope", "SharedTimeout", "somebody_cancelled"]
 

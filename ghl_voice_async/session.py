@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
 
 from attrs import define, field
 
@@ -12,14 +11,16 @@ from ghl_voice_async.call import Answer, Call
 from ghl_voice_async.errors import ClientClosedError, DeadlineExceededError, GHLVoiceError, StatusError, TransportError
 from ghl_voice_async.hooks import Hooks
 from ghl_voice_async.lifecycle import Lifecycle
-from ghl_voice_async.rate_limit import ImmediateRateLimiter, immediate
+from ghl_voice_async.rate_limit import (
+    ImmediateRateLimiter,
+    RateLimiter,  # noqa: F401  # attrs names it in the annotations of `__init__`, after the converter
+    immediate,
+)
+from ghl_voice_async.request import Request
 from ghl_voice_async.response import Response, status_error, truncation_error
 from ghl_voice_async.retry import RetryBudget, RetryPolicy, retried
 from ghl_voice_async.scope import somebody_cancelled
-
-if TYPE_CHECKING:
-    from ghl_voice_async.request import Request
-    from ghl_voice_async.transport import Transport
+from ghl_voice_async.transport import Transport
 
 __all__ = ["Session"]
 

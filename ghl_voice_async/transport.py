@@ -9,8 +9,9 @@ import asyncio
 import os
 import ssl
 import zlib
+from collections.abc import Awaitable, Iterable
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import Final, Protocol
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -18,6 +19,7 @@ from aiohttp import hdrs
 from aiohttp.http_exceptions import HttpProcessingError
 from yarl import URL
 
+from ghl_voice_async.auth import BearerToken
 from ghl_voice_async.connector import Connector, KeptConnectionLostError
 from ghl_voice_async.errors import (
     AttemptTimeoutError,
@@ -27,15 +29,9 @@ from ghl_voice_async.errors import (
     TransportError,
 )
 from ghl_voice_async.places import Places
+from ghl_voice_async.request import Request
 from ghl_voice_async.response import Response
-from ghl_voice_async.scope import SharedTimeout, somebody_cancelled
-
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Iterable
-
-    from ghl_voice_async.auth import BearerToken
-    from ghl_voice_async.request import Request
-    from ghl_voice_async.scope import Scope
+from ghl_voice_async.scope import Scope, SharedTimeout, somebody_cancelled
 
 __all__ = ["ERROR_BODY_LIMIT", "RESPONSE_BODY_LIMIT", "Transport", "transport_error"]
 

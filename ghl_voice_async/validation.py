@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from typing import Any
 
 from ghl_voice_async.errors import InvalidInputError
-
-if TYPE_CHECKING:
-    import attrs
 
 __all__ = ["check_count", "check_seconds", "count_field", "seconds_field"]
 
@@ -32,12 +29,12 @@ def check_count(name: str, value: int) -> int:
     return value
 
 
-def seconds_field(_: object, attribute: attrs.Attribute[float], value: float) -> None:
+def seconds_field(_: object, attribute: Any, value: float) -> None:  # noqa: ANN401  # `Attribute[float]` is an error at run time
     """Be the attrs validator of a field that `check_seconds` checks."""
     check_seconds(attribute.name, value)
 
 
-def count_field(_: object, attribute: attrs.Attribute[int], value: int) -> None:
+def count_field(_: object, attribute: Any, value: int) -> None:  # noqa: ANN401  # likewise
     """Be the attrs validator of a field that `check_count` checks."""
     check_count(attribute.name, value)
 

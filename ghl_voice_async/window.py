@@ -8,18 +8,15 @@ long the way takes. The page *Rate limits* of the documentation has the proof.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable, Mapping
 from math import inf
-from typing import TYPE_CHECKING, Final, Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 from attrs import define
 
+from ghl_voice_async.daily import DailyBudget
 from ghl_voice_async.response import daily_headers, retry_after, window_headers
 from ghl_voice_async.shared_budget import SharedBudget
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
-    from ghl_voice_async.daily import DailyBudget
 
 __all__ = ["Slot", "Window"]
 

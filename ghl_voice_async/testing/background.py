@@ -6,17 +6,13 @@ import asyncio
 import pickle
 import subprocess
 import sys
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from threading import Thread
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, Any, Self
 
+from ghl_voice_async.testing.seen import Seen
 from ghl_voice_async.testing.server import VoiceAIServer
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from typing import Self
-
-    from ghl_voice_async.testing.seen import Seen
 
 __all__ = ["VoiceAIServerProcess", "running_in_thread"]
 

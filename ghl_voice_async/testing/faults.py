@@ -11,16 +11,12 @@ import socket
 import struct
 import zlib
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Literal, get_args
+from collections.abc import Mapping
+from typing import Literal, get_args
 
 from aiohttp import web
-from attrs import field, frozen
+from attrs import Attribute, field, frozen
 from attrs.validators import ge, in_, instance_of, le, lt
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from attrs import Attribute
 
 __all__ = [
     "BadJSON",

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 
 from attrs import define, field, frozen
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 __all__ = ["Seen", "SeenRequest"]
 

@@ -6,7 +6,8 @@ import asyncio
 import json
 import random
 import re
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from collections.abc import Mapping
+from typing import Any, Literal, Self, TypeVar
 
 from aiohttp import hdrs, web
 from attrs import define
@@ -14,14 +15,7 @@ from attrs import define
 from ghl_voice_async.testing.call_logs import call_id_at, is_call_id, make_call_log
 from ghl_voice_async.testing.faults import Fault
 from ghl_voice_async.testing.seen import Seen, SeenRequest
-from ghl_voice_async.testing.window import FixedWindow, LocationLimits, SlidingWindow
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from typing import Self
-
-    from ghl_voice_async.testing.window import Window
-
+from ghl_voice_async.testing.window import FixedWindow, LocationLimits, SlidingWindow, Window
 
 __all__ = ["VoiceAIServer"]
 

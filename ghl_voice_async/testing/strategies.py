@@ -11,7 +11,7 @@ Needs hypothesis, which `pip install 'ghl-voice-async[testing]'` brings.
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 try:
     from hypothesis import strategies as st
@@ -20,10 +20,7 @@ except ModuleNotFoundError as _error:
     raise
 
 from ghl_voice_async.decoder import decode_call_log
-from ghl_voice_async.models import ActionType
-
-if TYPE_CHECKING:
-    from ghl_voice_async.models import CallLog
+from ghl_voice_async.models import ActionType, CallLog
 
 __all__ = ["call_log_payloads", "call_logs"]
 
