@@ -245,3 +245,9 @@ def test_a_date_is_measured_against_our_clock_where_the_answer_has_none() -> Non
 def test_promise_9_no_header_ever_turns_an_answer_into_an_exception(value: str, date: str) -> None:
     wait = retry_after(Headers({"Retry-After": value, "Date": date}))
     assert wait is None or wait > 0
+
+
+def test_a_body_that_costs_too_much_is_no_truncated_one() -> None:
+    response = Response(200, body=b"[" + b"{}," * 1_000_000, length_known=False)
+
+    assert truncation_error(response) is None
