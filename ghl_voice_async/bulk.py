@@ -303,7 +303,7 @@ def _columns(row: object) -> Sequence[object]:
     if isinstance(row, Mapping) or not (hasattr(row, "__len__") and hasattr(row, "__getitem__")):
         return ()
     try:
-        return list(islice(iter(row), 3))  # type: ignore[call-overload]  # a sequence, whatever its class
+        return list(islice(iter(row), 3))
     except Exception:  # noqa: BLE001  # a row that cannot be read is a result with an error, as other wrong items are
         return ()
 

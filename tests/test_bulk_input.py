@@ -118,7 +118,7 @@ async def test_a_file_and_cursors_are_read_as_they_are(server: VoiceAIServer) ->
     connection.execute("CREATE TABLE calls (call_id, location_id)")
     connection.executemany("INSERT INTO calls VALUES (?, ?)", [(call_id, server.location_id) for call_id in ids])
     rows = connection.cursor()
-    rows.row_factory = sqlite3.Row  # type: ignore[assignment]  # what the documentation says to do
+    rows.row_factory = sqlite3.Row
     inputs: list[tuple[Any, str | None]] = [
         (io.StringIO("\n".join(ids) + "\n"), server.location_id),
         (connection.execute("SELECT call_id FROM calls"), server.location_id),

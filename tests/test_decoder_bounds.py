@@ -29,7 +29,7 @@ class Watched(str):
     __slots__ = ()
     seen = 0
 
-    @property
+    @property  # type: ignore[misc]  # to see who asks
     def __class__(self) -> type:
         Watched.seen += 1
         return str

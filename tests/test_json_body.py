@@ -9,7 +9,6 @@ from typing import Any
 import orjson
 import pytest
 
-from ghl_voice_async import json_body
 from ghl_voice_async.json_body import CostlyJSONError, InvalidJSONError, JSONError, parse_json
 
 BODY_LIMIT = 8 * 1024 * 1024
@@ -59,7 +58,7 @@ CHEAP = {
 
 @pytest.mark.parametrize("text", COSTLY.values(), ids=COSTLY)
 def test_guarantee_20_text_that_costs_too_much_is_not_parsed(text: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(json_body.orjson, "loads", None)
+    monkeypatch.setattr(orjson, "loads", None)
 
     with pytest.raises(CostlyJSONError, match="would take more than 24 MiB of memory"):
         parse_json(text)
