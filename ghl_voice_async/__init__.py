@@ -6,6 +6,8 @@
         call = await client.get_call_log(call_id, location_id)
 
 Names are imported when they are first used, so that decoding alone does not load an HTTP client.
+
+PYTEST_DONT_REWRITE: a program may import this before pytest, which would warn that it cannot rewrite the asserts.
 """
 
 from importlib import import_module

@@ -15,8 +15,10 @@ from collections.abc import (
     Generator,
     Iterable,
     Mapping,
+    Sequence,
 )
 from contextlib import suppress
+from itertools import islice
 from typing import Any, Generic, TypeVar
 
 from attrs import define
@@ -276,15 +278,34 @@ def _reference(given: object, location_id: str | None) -> tuple[CallRef, Invalid
     """Read one item of the input, or say what is wrong with it."""
     match given:
         case str() if location_id is not None:
-            return CallRef(given, location_id), None
-        case [str(call_id), str(its_location_id)]:
-            return CallRef(call_id, its_location_id), None
+            return CallRef(_without_line_end(given), location_id), None
         case str():
             shown, reason = given, "a call id without a location: pass location_id, or pairs of both"
         case _:
+            match _columns(given):
+                case [str(call_id), str(its_location_id)]:
+                    return CallRef(call_id, its_location_id), None
+                case [str(call_id)] if location_id is not None:
+                    return CallRef(call_id, location_id), None
             shown, reason = reprlib.repr(given), "neither a call id nor a pair of a call id and a location id"
     ref = CallRef(shown, location_id or "")
     return ref, InvalidInputError(reason, call_id=ref.call_id, location_id=ref.location_id)
+
+
+def _without_line_end(text: str) -> str:
+    return text[:-1].removesuffix("\r") if text.endswith("\n") else text
+
+
+def _columns(row: object) -> Sequence[object]:
+    """Return the items of a sequence, up to three, or none of anything else. Drivers' rows need not be registered."""
+    if isinstance(row, tuple | list):
+        return row
+    if isinstance(row, Mapping) or not (hasattr(row, "__len__") and hasattr(row, "__getitem__")):
+        return ()
+    try:
+        return list(islice(iter(row), 3))
+    except Exception:  # noqa: BLE001  # a row that cannot be read is a result with an error, as other wrong items are
+        return ()
 
 
 def _source(calls: Calls) -> AsyncIterator[object]:

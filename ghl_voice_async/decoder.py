@@ -12,10 +12,10 @@ from functools import cache
 from typing import Any, cast, get_origin
 
 import attrs
-import orjson
 from cattrs import Converter
 
 from ghl_voice_async.errors import DecodeError, InvalidInputError
+from ghl_voice_async.json_body import CostlyJSONError, InvalidJSONError, parse_json
 from ghl_voice_async.models import (
     ActionType,
     AppointmentBookingActionParameters,
@@ -31,6 +31,7 @@ from ghl_voice_async.models import (
     WorkflowTriggerParameters,
 )
 from ghl_voice_async.structure_hooks import (
+    PROBLEMS_LIMIT,
     HookFor,
     Mismatch,
     StructureHook,
@@ -50,7 +51,7 @@ __all__ = ["decode_call_log", "encode_call_log"]
 
 UnstructureHook = Callable[[Any], Any]
 
-_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_TEXT = (bytes, str, bytearray, memoryview)
 
 _PARAMETERS: dict[str, type] = {
     ActionType.CALL_TRANSFER: CallTransferActionParameters,
@@ -68,16 +69,20 @@ def decode_call_log(body: bytes | bytearray | memoryview | str | Mapping[str, An
     """Decode one call log from JSON text or from a mapping already parsed.
 
     Only `id` has to be there. Values are never coerced: a wrong type raises `DecodeError`, whose `problems`
-    name every wrong place at once and no value. Unknown keys are kept in the `extra` of their object; of a
-    mapping given, the values in `extra` and `extracted_data` are shared, not copied.
+    name the first 100 wrong places and no value. Unknown keys are kept in the `extra` of their object; of a
+    mapping given, the values in `extra` and `extracted_data` are shared, not copied. JSON text that would
+    take more than 24 MiB of memory is a `DecodeError`, too.
     """
     try:
-        return _call_log_hook()(_parse(body), CallLog)
-    except orjson.JSONDecodeError as error:
-        # The error itself holds the document: only where and why leave this function.
-        problems: tuple[str, ...] = (f"$: not JSON: {error.msg.removesuffix('.')}",)
+        return _call_log_hook()(parse_json(body) if isinstance(body, _TEXT) else body, CallLog)
+    except InvalidJSONError as error:
+        problems = [f"$: not JSON: {error}"]
+    except CostlyJSONError as error:
+        problems = [f"$: {error}"]
     except Mismatch as mismatch:
-        problems = tuple(f"${path}: {problem}" for path, problem in mismatch.problems)
+        problems = [f"${path}: {problem}" for path, problem in mismatch.problems[:PROBLEMS_LIMIT]]
+        if len(mismatch.problems) > PROBLEMS_LIMIT:
+            problems.append(f"$: more than {PROBLEMS_LIMIT} problems; the rest are not listed")
     # A traceback that shows local variables must not show the call.
     del body
     raise DecodeError(problems)
@@ -87,22 +92,12 @@ def encode_call_log(call_log: CallLog) -> dict[str, Any]:
     """Encode a call log as the API writes it: camelCase keys, ready for JSON.
 
     What is None or an empty list of ours is left out, and `extra` goes back where it came from. Times are
-    written in UTC with a `Z`. Raises `InvalidInputError` for anything but a `CallLog`, and for a time that
-    has no time zone.
+    written in UTC with a `Z`, and all strings are plain ones. Raises `InvalidInputError` for anything but a
+    `CallLog`, and for a time that has no time zone.
     """
     if not isinstance(call_log, CallLog):
         raise InvalidInputError(f"encode_call_log takes a CallLog, not {type(call_log).__name__}")
     return cast("dict[str, Any]", _converter().unstructure(call_log))
-
-
-def _parse(body: Any) -> Any:  # noqa: ANN401  # JSON
-    if isinstance(body, bytes):
-        return orjson.loads(body.removeprefix(_BYTE_ORDER_MARK))
-    if isinstance(body, str):
-        return orjson.loads(body.removeprefix("\ufeff"))
-    if isinstance(body, bytearray | memoryview):
-        return orjson.loads(bytes(body).removeprefix(_BYTE_ORDER_MARK))
-    return body
 
 
 def _action_hook(hook_for: HookFor) -> StructureHook:
@@ -167,4 +162,5 @@ def _converter() -> Converter:
     converter.register_unstructure_hook_factory(attrs.has, lambda t: _encode_hook(t, converter))
     converter.register_unstructure_hook(datetime, _encode_instant)
     converter.register_unstructure_hook(dict, lambda value: value)
+    converter.register_unstructure_hook(str, str.__str__)  # plain, of an `ActionType` and other subclasses
     return converter

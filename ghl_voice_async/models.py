@@ -43,6 +43,47 @@ def _size(value: str | Sequence[Any] | Mapping[str, Any] | None) -> str:
     return f"<{len(value)} {unit}>"
 
 
+def _comparable(value: object) -> object:
+    """Return what `==` compares in place of a value that may be nested as deeply as JSON may."""
+    return _Nested(value) if value else value
+
+
+class _Nested:
+    """JSON whose `==` raises no `RecursionError`."""
+
+    __slots__ = ("value",)
+    __hash__ = None  # type: ignore[assignment]  # as of what it holds
+
+    def __init__(self, value: object) -> None:
+        self.value = value
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, _Nested):
+            return NotImplemented
+        try:
+            return self.value == other.value
+        except RecursionError:
+            return _equal(self.value, other.value)
+
+
+def _equal(one: object, other: object) -> bool:
+    """Compare JSON without recursion."""
+    pairs = [(one, other)]
+    while pairs:
+        left, right = pairs.pop()
+        if isinstance(left, dict) and isinstance(right, dict):
+            if left.keys() != right.keys():
+                return False
+            pairs += ((item, right[key]) for key, item in left.items())
+        elif isinstance(left, list) and isinstance(right, list):
+            if len(left) != len(right):
+                return False
+            pairs += zip(left, right, strict=True)
+        elif left != right:
+            return False
+    return True
+
+
 class ActionType(StrEnum):
     """The eight action types that the API page names. Others arrive as plain strings."""
 
@@ -64,7 +105,7 @@ class Translation:
     """Whether translation is on."""
     language: str | None = field(default=None, repr=_size)
     """Language code of the translation, such as `es`."""
-    extra: dict[str, Any] = field(factory=dict, repr=_size)
+    extra: dict[str, Any] = field(factory=dict, repr=_size, eq=_comparable)
     """Keys beyond the published schema, such as `translatedTranscript`."""
 
 
@@ -82,7 +123,7 @@ class CallTransferActionParameters:
     """What the caller is told before the transfer."""
     hear_whisper_message: bool | None = None
     """Whether the receiving party hears a whispered message."""
-    extra: dict[str, Any] = field(factory=dict, repr=_size)
+    extra: dict[str, Any] = field(factory=dict, repr=_size, eq=_comparable)
     """Keys beyond the published schema."""
 
 
@@ -98,7 +139,7 @@ class DataExtractionActionParameters:
     """Example values, one to five."""
     overwrite_existing_value: bool | None = None
     """Whether a value already there is replaced; the API takes false when it is absent."""
-    extra: dict[str, Any] = field(factory=dict, repr=_size)
+    extra: dict[str, Any] = field(factory=dict, repr=_size, eq=_comparable)
     """Keys beyond the published schema."""
 
 
@@ -117,7 +158,7 @@ class WorkflowTriggerParameters:
     """What the caller is told."""
     workflow_id: str | None = None
     """Id of the workflow."""
-    extra: dict[str, Any] = field(factory=dict, repr=_size)
+    extra: dict[str, Any] = field(factory=dict, repr=_size, eq=_comparable)
     """Keys beyond the published schema."""
 
 
@@ -131,7 +172,7 @@ class SMSParameters:
     """What the caller is told."""
     message_body: str | None = field(default=None, repr=_size)
     """The text of the message."""
-    extra: dict[str, Any] = field(factory=dict, repr=_size)
+    extra: dict[str, Any] = field(factory=dict, repr=_size, eq=_comparable)
     """Keys beyond the published schema."""
 
 
@@ -147,7 +188,7 @@ class AppointmentBookingActionParameters:
     """How many slots a day are offered."""
     hours_between_slots: float | None = None
     """Hours between two slots."""
-    extra: dict[str, Any] = field(factory=dict, repr=_size)
+    extra: dict[str, Any] = field(factory=dict, repr=_size, eq=_comparable)
     """Keys beyond the published schema."""
 
 
@@ -159,7 +200,7 @@ class CustomActionHeader:
     """Name of the header."""
     value: str | None = field(default=None, repr=_size)
     """Value of the header, in clear text."""
-    extra: dict[str, Any] = field(factory=dict, repr=_size)
+    extra: dict[str, Any] = field(factory=dict, repr=_size, eq=_comparable)
     """Keys beyond the published schema."""
 
 
@@ -175,7 +216,7 @@ class CustomActionParameter:
     """Type of the value, such as `string`."""
     example: str | None = field(default=None, repr=_size)
     """An example value."""
-    extra: dict[str, Any] = field(factory=dict, repr=_size)
+    extra: dict[str, Any] = field(factory=dict, repr=_size, eq=_comparable)
     """Keys beyond the published schema."""
 
 
@@ -195,7 +236,7 @@ class CustomActionApiDetails:
     """HTTP headers sent along."""
     parameters: list[CustomActionParameter] = field(factory=list, repr=_size)
     """Parameters sent along."""
-    extra: dict[str, Any] = field(factory=dict, repr=_size)
+    extra: dict[str, Any] = field(factory=dict, repr=_size, eq=_comparable)
     """Keys beyond the published schema."""
 
 
@@ -211,7 +252,7 @@ class CustomActionParameters:
     """The endpoint."""
     selected_paths: list[str] = field(factory=list, repr=_size)
     """Paths taken from the API's answer. Bodies seen in practice say `responsePathsToExtract`: see `extra`."""
-    extra: dict[str, Any] = field(factory=dict, repr=_size)
+    extra: dict[str, Any] = field(factory=dict, repr=_size, eq=_comparable)
     """Keys beyond the published schema, such as `responsePathsToExtract`."""
 
 
@@ -223,7 +264,7 @@ class KnowledgeBaseParameters:
     """When to ask it."""
     knowledge_base_id: str | None = None
     """Id of the knowledge base."""
-    extra: dict[str, Any] = field(factory=dict, repr=_size)
+    extra: dict[str, Any] = field(factory=dict, repr=_size, eq=_comparable)
     """Keys beyond the published schema, such as `triggerMessage` and `parameters`."""
 
 
@@ -231,7 +272,7 @@ class KnowledgeBaseParameters:
 class UnknownActionParameters:
     """Parameters of an action whose type is not among the published ones."""
 
-    extra: dict[str, Any] = field(factory=dict, repr=_size)
+    extra: dict[str, Any] = field(factory=dict, repr=_size, eq=_comparable)
     """The whole object, as it came."""
 
 
@@ -265,7 +306,7 @@ class ExecutedCallAction:
     """When it was executed, aware and in UTC."""
     trigger_received_at: datetime | None = None
     """When its trigger was received, aware and in UTC."""
-    extra: dict[str, Any] = field(factory=dict, repr=_size)
+    extra: dict[str, Any] = field(factory=dict, repr=_size, eq=_comparable)
     """Keys beyond the published schema."""
 
 
@@ -297,9 +338,9 @@ class CallLog:
     """Lines that begin with `bot:` or `human:`, with or without a space after the colon."""
     translation: Translation | None = None
     """How the transcript was translated."""
-    extracted_data: dict[str, Any] | None = field(default=None, repr=_size)
+    extracted_data: dict[str, Any] | None = field(default=None, repr=_size, eq=_comparable)
     """What was extracted from the call; the keys depend on how the agent is configured."""
     message_id: str | None = None
     """Id of the message that belongs to the call."""
-    extra: dict[str, Any] = field(factory=dict, repr=_size)
+    extra: dict[str, Any] = field(factory=dict, repr=_size, eq=_comparable)
     """Keys beyond the published schema, such as `transcriptWithToolCalls` and `agentTransferOccurred`."""

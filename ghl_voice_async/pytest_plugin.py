@@ -1,6 +1,8 @@
 """The pytest fixture `voice_ai_server`, which pytest finds by itself once the package is installed.
 
 It is not in `ghl_voice_async.testing`, so that the start of every pytest run does not load a web server.
+
+PYTEST_DONT_REWRITE: it has no asserts, and a `conftest.py` may name it among its plugins when it is loaded already.
 """
 
 from __future__ import annotations

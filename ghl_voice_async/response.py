@@ -27,6 +27,7 @@ from ghl_voice_async.errors import (
     TransportError,
     UnprocessableEntityError,
 )
+from ghl_voice_async.json_body import CostlyJSONError, InvalidJSONError, JSONError, parse_json
 
 __all__ = [
     "NO_HEADERS",
@@ -44,7 +45,6 @@ __all__ = [
 ]
 
 _KEPT_TEXT = 2048
-_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _SECONDS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
 _LONGEST_INTERVAL = 24 * 3600 * 1000
 _LONGEST_RETRY_AFTER = 24 * 3600.0
@@ -148,8 +148,8 @@ def is_of_another_call(response: Response, call_id: str) -> bool:
     if body.count(b'"id"') == 1 and (b'"id":' + value in body or b'"id": ' + value in body):
         return False
     try:
-        data = orjson.loads(body.removeprefix(_BYTE_ORDER_MARK))
-    except orjson.JSONDecodeError:
+        data = parse_json(body)
+    except JSONError:
         return False
     found = data.get("id") if isinstance(data, dict) else None
     return isinstance(found, str) and found != call_id
@@ -163,13 +163,14 @@ def truncation_error(response: Response) -> TransportError | None:
     if response.length_known:
         return None
     try:
-        orjson.loads(response.body.removeprefix(_BYTE_ORDER_MARK))
-    except orjson.JSONDecodeError:
-        text = "the body was cut short: it stated no length, and the connection ended before it was whole JSON"
-    else:
-        return None
-    # The parser's error holds the document: raised or kept in here, it would be a context.
-    return TransportError(text)
+        parse_json(response.body)
+    except InvalidJSONError:
+        return TransportError(
+            "the body was cut short: it stated no length, and the connection ended before it was whole JSON"
+        )
+    except CostlyJSONError:
+        pass  # whole or not, decoding refuses it
+    return None
 
 
 def status_error(response: Response, *, secret: str = "") -> StatusError | None:
@@ -317,8 +318,8 @@ def _http_date(value: str) -> datetime | None:
 
 def _message(text: str) -> str:
     try:
-        data = orjson.loads(text)
-    except orjson.JSONDecodeError:
+        data = parse_json(text)
+    except JSONError:
         return ""
     message = data.get("message") if isinstance(data, dict) else None
     if isinstance(message, list):

@@ -6,15 +6,18 @@ Strict about types, and thorough: a hook either returns a value or raises `Misma
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
+from operator import length_hint
 from types import UnionType
-from typing import Any, NamedTuple, TypeVar, cast, get_args, get_origin
+from typing import Any, Final, NamedTuple, TypeVar, cast, get_args, get_origin
 
 import attrs
 
 __all__ = [
+    "PROBLEMS_LIMIT",
     "HookFor",
     "Mismatch",
     "StructureHook",
@@ -29,6 +32,9 @@ __all__ = [
     "structure_string",
     "vocabulary_hook",
 ]
+
+PROBLEMS_LIMIT: Final = 100
+"""Once there are more problems than this, nothing looks for others."""
 
 T = TypeVar("T")
 StructureHook = Callable[[Any, Any], Any]
@@ -105,21 +111,28 @@ def structure_object(value: object, _: object) -> dict[str, Any]:
 
 
 _parse_instant = datetime.fromisoformat
+# It takes more forms than RFC 3339 has, and some versions of Python take more than others. One form is taken beside
+# those of the RFC: an offset without its colon, which many programs write.
+_RFC_3339 = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}T(?:[01][0-9]|2[0-3]):[0-9]{2}:[0-9]{2}(?:\.[0-9]+)?"
+    r"(?P<offset>Z|[+-](?:[01][0-9]|2[0-3]):?[0-5][0-9])?",
+    re.IGNORECASE | re.ASCII,
+)
 
 
 def structure_instant(value: Any, _: object) -> datetime:  # noqa: ANN401  # JSON
-    """Take an ISO 8601 date-time with an offset, and give it in UTC."""
+    """Take an RFC 3339 date-time, and give it in UTC. Digits beyond microseconds are cut off."""
+    if not isinstance(value, str):
+        raise Mismatch.expected("date-time string", value)
+    form = _RFC_3339.fullmatch(value)
+    if form is None:
+        raise Mismatch(("", "expected RFC 3339 date-time, got another string"))
+    if form["offset"] is None:
+        raise Mismatch(("", "expected date-time with an offset, got one without"))
     try:
-        instant = _parse_instant(value)
-        if instant.tzinfo is not None:
-            return instant.astimezone(UTC)
-    except TypeError:
-        raise Mismatch.expected("date-time string", value) from None
-    except OverflowError:
+        return _parse_instant(value.upper()).astimezone(UTC)
+    except (OverflowError, ValueError):
         raise Mismatch(("", "date-time out of range")) from None
-    except ValueError:
-        raise Mismatch(("", "expected ISO 8601 date-time, got another string")) from None
-    raise Mismatch(("", "expected date-time with an offset, got one without"))
 
 
 def vocabulary_hook(annotation: Any) -> StructureHook:  # noqa: ANN401  # a type
@@ -147,15 +160,21 @@ def list_hook(annotation: Any, hook_for: HookFor) -> StructureHook:  # noqa: ANN
     def structure_list(value: object, _: object) -> list[Any]:
         if not isinstance(value, list):
             raise Mismatch.expected("array", value)
+        items = iter(value)
         try:
-            return [item_hook(item, item_type) for item in value]
-        except Mismatch:
-            problems = []
-            for index, item in enumerate(value):
-                try:
-                    item_hook(item, item_type)
-                except Mismatch as mismatch:
-                    problems += mismatch.under(f"[{index}]")
+            return [item_hook(item, item_type) for item in items]
+        except Mismatch as mismatch:
+            # The iterator stands behind the item that does not fit.
+            index = len(value) - length_hint(items) - 1
+            problems = mismatch.under(f"[{index}]")
+        # The items before it fit, and are not looked at again: nested lists would multiply the work.
+        for place, item in enumerate(items, index + 1):
+            if len(problems) > PROBLEMS_LIMIT:
+                break
+            try:
+                item_hook(item, item_type)
+            except Mismatch as mismatch:
+                problems += mismatch.under(f"[{place}]")
         raise Mismatch(*problems)
 
     return structure_list
@@ -188,7 +207,6 @@ def model_hook(model: type[T], hook_for: HookFor, *, tagged: Tagged | None = Non
         "its_arguments": (model,),  # made once, where a call with a name makes them for each model
         "parse_instant": _parse_instant,
         "structure_object": structure_object,
-        "utc": UTC,
     }
     for attribute in attrs.fields(cast("type[attrs.AttrsInstance]", model)):
         name = attribute.name
@@ -253,8 +271,9 @@ _FIELD = """
 
 _TAGGED = '(tagged_hooks.get(tag, otherwise) if isinstance(tag := data.get("{key}"), str) else otherwise)'
 
-# What most values are taken by, without a call. Others, such as a str subclass or a time of another zone, get the hook,
-# and so does what does not fit.
+# What most values are taken by, without a call. Others, such as a str subclass or a time in another form, get the hook,
+# and so does what does not fit. The API writes times as `2025-10-02T14:05:00.000Z`: of what Python parses, only
+# this form has that length and these four characters where they are. Python does not look behind a null character.
 _NO_SHORTCUT = """
     if False:
         pass
@@ -273,10 +292,20 @@ _SHORTCUTS: dict[Any, str] = {
     bool: _AS_IT_IS.format(fits="item is True or item is False"),
     datetime: """
     try:
-        instant = None if item is None else parse_instant(item)
-    except (TypeError, ValueError):
+        instant = (
+            parse_instant(item)
+            if item is not None
+            and len(item) == 24
+            and item[23] == "Z"
+            and item[19] == "."
+            and item[10] == "T"
+            and item[7] == "-"
+            and "\\0" not in item
+            else None
+        )
+    except (LookupError, TypeError, ValueError):
         instant = None
-    if instant is not None and instant.tzinfo is utc:
+    if instant is not None:
         model.{name} = instant
 """,
 }

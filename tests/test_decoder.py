@@ -25,6 +25,12 @@ ID = "65f0c3a1b2d4e5f60718293a"
 PACKAGE = Path(ghl.__file__).parent
 
 
+class Text(str):
+    """A string of another class, which mappings may have and JSON has not."""
+
+    __slots__ = ()
+
+
 def problems_of(body: Any) -> tuple[str, ...]:
     with pytest.raises(DecodeError) as caught:
         decode_call_log(body)
@@ -238,12 +244,12 @@ def test_absent_null_and_empty_are_the_same() -> None:
         ({"id": "1", "isAgentDeleted": 1.5}, "$.isAgentDeleted: expected boolean, got number"),
         ({"id": "1", "summary": []}, "$.summary: expected string, got array"),
         ({"id": "1", "createdAt": 1705314600}, "$.createdAt: expected date-time string, got number"),
-        ({"id": "1", "createdAt": "today"}, "$.createdAt: expected ISO 8601 date-time, got another string"),
+        ({"id": "1", "createdAt": "today"}, "$.createdAt: expected RFC 3339 date-time, got another string"),
         (
             {"id": "1", "createdAt": "2025-10-02T14:05:00"},
             "$.createdAt: expected date-time with an offset, got one without",
         ),
-        ({"id": "1", "createdAt": "0001-01-01T00:00+05:30"}, "$.createdAt: date-time out of range"),
+        ({"id": "1", "createdAt": "0001-01-01T00:00:00+05:30"}, "$.createdAt: date-time out of range"),
         ({"id": "1", "executedCallActions": {}}, "$.executedCallActions: expected array, got object"),
         ({"id": "1", "executedCallActions": "x"}, "$.executedCallActions: expected array, got string"),
         ({"id": "1", "extractedData": [1]}, "$.extractedData: expected object, got array"),
@@ -315,12 +321,6 @@ def test_unknown_keys_are_kept_in_the_extra_of_their_object(documented: dict[str
     assert encode_call_log(call) == documented
 
 
-class Text(str):
-    """A string of another class, which mappings may have and JSON has not."""
-
-    __slots__ = ()
-
-
 @pytest.mark.parametrize("text", ["SMS", Text("SMS"), ActionType.SMS])
 def test_a_known_action_type_is_a_member_however_it_is_given(text: str) -> None:
     (action,) = decode_call_log(with_action(actionType=text)).executed_call_actions
@@ -356,6 +356,20 @@ def test_times_are_read_with_any_offset_and_are_in_utc() -> None:
     assert call.created_at == datetime(2025, 10, 2, 14, 5, 0, 123456, tzinfo=UTC)
     assert call.created_at.tzinfo is UTC
     assert encode_call_log(call)["createdAt"] == "2025-10-02T14:05:00.123456Z"
+
+
+def test_all_strings_are_encoded_as_plain_ones() -> None:
+    call = decode_call_log(with_action(actionType="SMS", actionParameters={"messageBody": Text("a")}))
+    call.id = Text("1")
+
+    data = encode_call_log(call)
+
+    (action,) = data["executedCallActions"]
+    assert [type(text) for text in (data["id"], action["actionType"], action["actionParameters"]["messageBody"])] == [
+        str,
+        str,
+        str,
+    ]
 
 
 def test_times_set_by_the_caller_are_written_in_utc() -> None:

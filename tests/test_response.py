@@ -320,3 +320,7 @@ def test_no_text_of_a_server_makes_an_error_that_cannot_be_written(text: str, tm
 
     assert json.dumps(shown, ensure_ascii=False).encode()
     assert str(pickle.loads(pickle.dumps(error))) == str(error)
+def test_a_body_that_costs_too_much_is_no_truncated_one() -> None:
+    response = Response(200, body=b"[" + b"{}," * 1_000_000, length_known=False)
+
+    assert truncation_error(response) is None
