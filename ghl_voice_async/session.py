@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from attrs import define, field
 
-from ghl_voice_async.auth import TokenProvider, bearer_token
+from ghl_voice_async.auth import BearerToken, StaticToken, TokenProvider
 from ghl_voice_async.call import Answer, Call
 from ghl_voice_async.errors import ClientClosedError, DeadlineExceededError, GHLVoiceError, StatusError, TransportError
 from ghl_voice_async.hooks import Hooks
@@ -29,12 +29,16 @@ class Session:
     """Runs requests through tokens, permits, attempts and retries, and gives whole answers."""
 
     transport: Transport
-    tokens: TokenProvider
+    tokens: TokenProvider = field(repr=False)  # which may be a class whose repr shows its tokens
     rate_limiter: ImmediateRateLimiter = field(converter=immediate)
     retry: RetryPolicy
     hooks: Hooks = field(factory=Hooks, init=False)
     _budget: RetryBudget = field(factory=RetryBudget, init=False)
     _lifecycle: Lifecycle = field(factory=Lifecycle, init=False)
+    _fixed_token: BearerToken | None = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._fixed_token = self.tokens.bearer_token if isinstance(self.tokens, StaticToken) else None
 
     async def run(
         self,
@@ -89,7 +93,7 @@ class Session:
     async def _attempt(self, call: Call) -> Response:
         """Send once, or once more with another token where the first was refused. Raise what the answer says."""
         location_id = call.request.location_id
-        token = bearer_token(await self.tokens.get_token(location_id))
+        token = self._fixed_token or BearerToken(await self.tokens.get_token(location_id))
         while True:
             # Whatever becomes of the request, its permit is given back once.
             try:
@@ -103,11 +107,11 @@ class Session:
             if response.status != 401 or call.told_of_refusal:
                 break
             call.told_of_refusal = True
-            await self.tokens.token_refused(location_id, token)
-            refused, token = token, bearer_token(await self.tokens.get_token(location_id))
+            await self.tokens.token_refused(location_id, token.reveal())
+            refused, token = token, BearerToken(await self.tokens.get_token(location_id))
             if token == refused:
                 break
-        failure = status_error(response, secret=token) or truncation_error(response)
+        failure = status_error(response, redact=token.redact) or truncation_error(response)
         if failure is not None:
             raise failure
         return response

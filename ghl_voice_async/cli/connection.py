@@ -9,7 +9,7 @@ from typing import Any, Final, TypeVar
 
 import click
 
-from ghl_voice_async.auth import Secret
+from ghl_voice_async.auth import Secret, StaticToken
 
 __all__ = ["base_url_option", "location_option", "token_file_option", "token_from"]
 
@@ -42,12 +42,12 @@ def location_option(*, required: bool) -> Callable[[F], F]:
     )
 
 
-def token_from(token_file: Path | None) -> Secret:
+def token_from(token_file: Path | None) -> StaticToken:
     """Read the token from the file or the environment, or raise `click.UsageError`."""
     token = Secret(os.environ.get("GHL_ACCESS_TOKEN", "") if token_file is None else _text_of(token_file))
-    if not token:
+    if not token.reveal():
         raise click.UsageError("There is no token: set GHL_ACCESS_TOKEN, or name a file with --token-file.")
-    return token
+    return StaticToken(token)
 
 
 def _text_of(file: Path) -> str:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ghl_voice_async import CallLog
-    from ghl_voice_async.auth import Secret
+    from ghl_voice_async.auth import StaticToken
 
 __all__ = ["get"]
 
@@ -37,6 +37,6 @@ def get(call_id: str, location_id: str, base_url: str, token_file: Path | None, 
         click.echo(json.dumps(encode_call_log(call_log), indent=2, ensure_ascii=False))
 
 
-async def _fetch(call_id: str, location_id: str, base_url: str, token: Secret) -> CallLog:
+async def _fetch(call_id: str, location_id: str, base_url: str, token: StaticToken) -> CallLog:
     async with VoiceAIClient(token, base_url=base_url) as client:
         return await client.get_call_log(call_id, location_id)
