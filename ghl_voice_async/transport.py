@@ -94,7 +94,7 @@ class Transport:
         """
         session, places = self._open()
         failure: GHLVoiceError
-        answer: aiohttp.ClientResponse | None = None
+        answer: aiohttp.ClientResponse | None
         # The places are ours, so that waiting for one is not charged to the timeout, as aiohttp would.
         if not places.take():
             await places.wait()
@@ -123,7 +123,6 @@ class Transport:
             except (aiohttp.ClientError, HttpProcessingError, OSError) as error:
                 failure = transport_error(error)
         except BaseException as error:
-            answer = None
             hide_frames(error)
             raise
         finally:

@@ -70,6 +70,7 @@ def shown(value: object, depth: int = 4) -> Iterator[str]:
         yield type(error).__name__
     if isinstance(value, str):
         yield value[:10_000]
+        yield value.encode(errors="surrogatepass").decode(errors="surrogatepass")
     elif depth and isinstance(value, Mapping | Sequence | AbstractSet) and not isinstance(value, bytes | bytearray):
         for item in itertools.islice(value, 100):
             yield from shown(item, depth - 1)

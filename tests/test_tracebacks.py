@@ -10,6 +10,7 @@ import pickle
 import reprlib
 import traceback
 from base64 import b64encode
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,7 @@ from _pytest._code.code import ExceptionInfo
 from leaks import TESTS, chain, shown
 from rich.console import Console
 from rich.pretty import pretty_repr
+from virtual_time import virtual_time
 from watched import QUICK, WatchedClient
 from wire import CALL, LOCATION, OK, answer, raw_server
 
@@ -28,7 +30,7 @@ from ghl_voice_async import RetryPolicy, VoiceAIClient
 from ghl_voice_async.tracebacks import hide_frames
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
 # As long as an access token of OAuth is. Printers cut it, and any piece of it is a leak.
 LONG = "eyJhbGciOiJSUzI1NiIsInR5cCI6IkpXVCJ9." + "".join(f"SECRET{number:03d}" for number in range(30)) + ".SIGNATURE"
@@ -109,26 +111,43 @@ async def test_no_failure_prints_a_piece_of_the_token(wire: bytes | None, token:
     check_prints_no_piece(caught.value)
 
 
-@pytest.mark.parametrize("seconds", [0.0, 0.05], ids=["at once", "while waiting for the response"])
-async def test_a_cancelled_call_prints_no_piece_of_the_token(seconds: float) -> None:
-    silent = asyncio.Event()
+@asynccontextmanager
+async def silent_server(start: bytes) -> AsyncIterator[str]:
+    """Run a server that sends the start of a response, and no more."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await silent.wait()
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(start)
+        await reader.read()
         writer.close()
 
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as listening:
+        yield f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}"
+        listening.close()
+
+
+HEAD = f"HTTP/1.1 200 OK\r\nX-Echo: {LONG}\r\nContent-Length: 9\r\n\r\n{{".encode()
+
+
+@pytest.mark.parametrize("how", ["cancelled", "closed", "deadline", "timeout", "own timeout"])
+@pytest.mark.parametrize("start", [b"", HEAD], ids=["no response", "half a response"])
+@virtual_time
+async def test_a_call_that_is_ended_prints_no_piece_of_the_token(start: bytes, how: str) -> None:
     async with (
-        await asyncio.start_server(serve, "127.0.0.1", 0) as listening,
-        WatchedClient(
-            LONG, base_url=f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}", rate_limit=None
-        ) as client,
+        silent_server(start) as url,
+        WatchedClient(LONG, base_url=url, rate_limit=None, retry=RetryPolicy(max_attempts=1), timeout=5.0) as client,
     ):
-        call = asyncio.create_task(client.get_call_log(CALL, LOCATION))
-        await asyncio.sleep(seconds)
-        call.cancel()
-        with pytest.raises(asyncio.CancelledError) as caught:
-            await call
-        silent.set()
+        call = asyncio.create_task(
+            client.get_call_log(CALL, LOCATION, deadline=2.0 if how == "deadline" else None),
+        )
+        await asyncio.sleep(1)
+        if how == "cancelled":
+            call.cancel()
+        if how == "closed":
+            await client.aclose()
+        with pytest.raises((ghl.GHLVoiceError, asyncio.CancelledError, TimeoutError)) as caught:
+            async with asyncio.timeout(1 if how == "own timeout" else None):
+                await call
 
     check_prints_no_piece(caught.value)
 
