@@ -82,15 +82,14 @@ def test_no_text_of_an_error_breaks_a_line(error_class: type[ghl.GHLVoiceError])
     forged = "oops\nERROR forged\x1b[2J\u2028"
     if issubclass(error_class, ghl.StatusError):
         error: ghl.GHLVoiceError = error_class(forged, **STATUS)
-        assert error.message.isprintable()
     elif issubclass(error_class, ghl.DecodeError):
-        error = error_class([f"$.{forged}: required, but missing"])
-        assert error.problems == ("$.oops ERROR forged [2J : required, but missing",)
+        error = error_class([forged])
     else:
         error = error_class(forged)
 
-    assert str(error).isprintable()
-    assert str(error.args[0]).isprintable()
+    texts = [str(error), error.args[0], getattr(error, "message", ""), *getattr(error, "problems", ())]
+    assert [text for text in texts if not text.isprintable()] == []
+    assert "oops ERROR forged [2J" in texts[0]
 
 
 def test_an_error_of_no_call_names_none() -> None:
