@@ -65,14 +65,14 @@ class VoiceAIClient:
         max_connections: int = 100,
         session: aiohttp.ClientSession | None = None,
     ) -> None:
-        # From here on, no traceback with local variables shows the token, nor the repr of a provider.
-        secret = Secret(token)
-        del token
+        # From here on, no traceback with local variables shows the token, the repr of a provider, or a refused URL.
+        secret, url = Secret(token), Secret(base_url)
+        del token, base_url
         # Decoding is loaded when there is a client that needs it: a tenth of what importing this module would take.
         from ghl_voice_async.decoder import decode_call_log  # noqa: PLC0415
 
         self._decode: Callable[[Answer], CallLog] = methodcaller("decode", decode_call_log)
-        self._base_url = check_base_url(base_url)
+        self._base_url = check_base_url(cast("str", url.reveal()))
         self._headers = request_headers(api_version)
         if not isinstance(retry, RetryPolicy):
             raise InvalidInputError(f"retry must be a RetryPolicy, not {type(retry).__name__}")

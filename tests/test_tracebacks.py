@@ -194,6 +194,10 @@ async def test_what_a_callers_own_code_raises_prints_no_piece(where: str, kind: 
     [
         lambda: VoiceAIClient(LONG, base_url="http://example.com"),
         lambda: VoiceAIClient(LONG, api_version=""),
+        lambda: VoiceAIClient("x", base_url=f"https://user:{LONG}@example.com"),
+        lambda: VoiceAIClient("x", base_url=f"https://example.com/?token={LONG}"),
+        lambda: VoiceAIClient("x", base_url=f"https://[{LONG}"),
+        lambda: VoiceAIClient("x", base_url=[LONG]),  # type: ignore[arg-type]  # the point
         lambda: VoiceAIClient(Tokens(), timeout=-1),
         lambda: VoiceAIClient(Tokens(), retry=0),  # type: ignore[arg-type]  # the point
         lambda: VoiceAIClient(LONG.encode()),  # type: ignore[arg-type]  # the point
