@@ -16,6 +16,7 @@ from ghl_voice_async.rate_limit import ImmediateRateLimiter, immediate
 from ghl_voice_async.response import Response, status_error, truncation_error
 from ghl_voice_async.retry import RetryBudget, RetryPolicy, retried
 from ghl_voice_async.scope import somebody_cancelled
+from ghl_voice_async.tracebacks import hide_frames
 
 if TYPE_CHECKING:
     from ghl_voice_async.request import Request
@@ -37,8 +38,9 @@ class Session:
     _lifecycle: Lifecycle = field(factory=Lifecycle, init=False)
     _fixed_token: BearerToken | None = field(init=False)
 
-    def __attrs_post_init__(self) -> None:
-        self._fixed_token = self.tokens.bearer_token if isinstance(self.tokens, StaticToken) else None
+    @_fixed_token.default
+    def _token_of_the_client(self) -> BearerToken | None:
+        return self.tokens.bearer_token if isinstance(self.tokens, StaticToken) else None
 
     async def run(
         self,
@@ -101,6 +103,7 @@ class Session:
                     await call.wait_for_permit()
                 response = await self.transport.send(call.request, token, call)
             except BaseException as error:
+                hide_frames(error)
                 call.give_back(None, error)
                 raise
             call.give_back(response, None)

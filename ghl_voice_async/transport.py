@@ -29,7 +29,6 @@ from ghl_voice_async.errors import (
 from ghl_voice_async.places import Places
 from ghl_voice_async.response import Response
 from ghl_voice_async.scope import SharedTimeout, somebody_cancelled
-from ghl_voice_async.tracebacks import hide_frames
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Iterable
@@ -94,13 +93,12 @@ class Transport:
         """
         session, places = self._open()
         failure: GHLVoiceError
-        answer: aiohttp.ClientResponse | None
         # The places are ours, so that waiting for one is not charged to the timeout, as aiohttp would.
         if not places.take():
             await places.wait()
         try:
             if session.closed:
-                raise ClientClosedError(_CLOSED_BY_OWNER)  # noqa: TRY301  # not handled below, only looked at
+                raise ClientClosedError(_CLOSED_BY_OWNER)
             is_over_time = False
             self._timeout.start(announced.scope, announced.begin())
             try:
@@ -122,16 +120,11 @@ class Transport:
                 failure = error.with_traceback(None)
             except (aiohttp.ClientError, HttpProcessingError, OSError) as error:
                 failure = transport_error(error)
-        except BaseException as error:
-            hide_frames(error)
-            raise
         finally:
             places.leave()
         if session.closed:
             failure = ClientClosedError(_CLOSED_BY_OWNER)
-        # A server's words may hold an echo of the token. So does the repr of the response.
-        failure.args = (token.redact(str(failure)),)
-        answer = None
+        failure.args = (token.redact(str(failure)),)  # a server's words may be in it, and an echo of the token in these
         # Raised out here, where no aiohttp error is being handled, so that none becomes its context.
         raise failure
 

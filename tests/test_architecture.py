@@ -42,7 +42,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "places": set(),
     "lifecycle": {"errors", "scope"},
     "connector": set(),
-    "transport": {"request", "response", "errors", "auth", "scope", "places", "connector", "tracebacks"},
+    "transport": {"request", "response", "errors", "auth", "scope", "places", "connector"},
     "call": {"request", "response", "errors", "hooks", "retry", "rate_limit", "scope"},
     "session": {
         "request",
@@ -56,6 +56,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "lifecycle",
         "transport",
         "call",
+        "tracebacks",
     },
     "result": {"models"},
     "schedule": {"result"},
