@@ -56,10 +56,15 @@ def said_by(error: BaseException) -> Iterator[str]:
         yield repr(vars(link))
         yield str(getattr(link, "__notes__", ""))
         for frame, _ in traceback.walk_tb(link.__traceback__):
-            if not frame.f_code.co_filename.startswith(TESTS):
+            if not is_of_a_caller(frame.f_code.co_filename):
                 for value in frame.f_locals.values():
                     yield from shown(value)
     yield str(pickle.dumps(error))
+
+
+def is_of_a_caller(filename: str) -> bool:
+    """Return True for a test and for a block of a page, which have the token as callers do."""
+    return filename.startswith(TESTS) or filename.endswith(".md")
 
 
 def shown(value: object, depth: int = 4) -> Iterator[str]:

@@ -123,30 +123,20 @@ def stand_ins(server: VoiceAIServer, folder: Path, request: pytest.FixtureReques
         yield found
 
 
-class Unseen(str):
-    """A token in a fragment's own frames, which the look for secrets after each test must not find."""
-
-    __slots__ = ()
-
-    def __repr__(self) -> str:
-        return "'***'"
-
-
 @pytest.fixture
 def names(server: VoiceAIServer, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """Give the names that a fragment may use without saying where they come from."""
     sdk = ModuleType("highlevel")
     official_sdk_stand_in.put_into(sdk, server)
     monkeypatch.setitem(sys.modules, "highlevel", sdk)
-    token = Unseen(server.token)
     public = {name: getattr(module, name) for module in (ghl, testing) for name in module.__all__}
     return public | {
         "__name__": "__main__",
         "asyncio": asyncio,
         "aclosing": aclosing,
         "server": server,
-        "token": token,
-        "tokens": [token],
+        "token": server.token,
+        "tokens": [server.token],
         "location_id": server.location_id,
         "call_id": "6500001fe412c3d768bfeb10",
         "call": ghl.decode_call_log(server.call_log("6500001fe412c3d768bfeb10")),
