@@ -7,7 +7,7 @@ import warnings
 from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Iterable
 from operator import methodcaller
 from types import TracebackType
-from typing import Self
+from typing import Self, cast
 
 import aiohttp
 
@@ -64,13 +64,14 @@ class VoiceAIClient:
         max_connections: int = 100,
         session: aiohttp.ClientSession | None = None,
     ) -> None:
+        # From here on, no traceback with local variables shows the token, the repr of a provider, or a refused URL.
+        secret, url = Secret(token), Secret(base_url)
+        del token, base_url
         # Decoding is loaded when there is a client that needs it: a tenth of what importing this module would take.
         from ghl_voice_async.decoder import decode_call_log  # noqa: PLC0415
 
         self._decode: Callable[[Answer], CallLog] = methodcaller("decode", decode_call_log)
-        if isinstance(token, str):
-            token = Secret(token)  # from here on, no traceback with local variables shows it
-        self._base_url = check_base_url(base_url)
+        self._base_url = check_base_url(cast("str", url.reveal()))
         self._headers = request_headers(api_version)
         if not isinstance(retry, RetryPolicy):
             raise InvalidInputError(f"retry must be a RetryPolicy, not {type(retry).__name__}")
@@ -80,7 +81,7 @@ class VoiceAIClient:
                 max_connections=check_count("max_connections", max_connections),
                 session=session,
             ),
-            tokens=_token_provider(token),
+            tokens=_token_provider(secret),
             rate_limiter=_rate_limiter(rate_limit),
             retry=retry,
         )
@@ -187,14 +188,15 @@ class VoiceAIClient:
         return f"<VoiceAIClient of {getattr(self, '_base_url', 'no server')}>"
 
 
-def _token_provider(token: str | TokenProvider | None) -> TokenProvider:
-    if token is None:
-        token = Secret(os.environ.get("GHL_ACCESS_TOKEN", ""))
-    if isinstance(token, str):
-        return StaticToken(token)
-    if isinstance(token, TokenProvider):
-        return token
-    raise InvalidInputError(f"token must be a str or a TokenProvider, not {type(token).__name__}")
+def _token_provider(secret: Secret) -> TokenProvider:
+    if secret.reveal() is None:
+        secret = Secret(os.environ.get("GHL_ACCESS_TOKEN", ""))
+    if isinstance(secret.reveal(), str):
+        return StaticToken(secret)
+    if isinstance(secret.reveal(), TokenProvider):
+        return cast("TokenProvider", secret.reveal())
+    kind = type(secret.reveal()).__name__
+    raise InvalidInputError(f"token must be a str or a TokenProvider, not {kind}")
 
 
 def _rate_limiter(rate_limit: RateLimit | RateLimiter | None) -> RateLimiter:

@@ -27,6 +27,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from ghl_voice_async.printable import printable
+
 __all__ = [
     "AttemptTimeoutError",
     "AuthenticationError",
@@ -65,7 +67,7 @@ class GHLVoiceError(Exception):
         location_id: str | None = None,
         attempts: int = 0,
     ) -> None:
-        super().__init__(message)
+        super().__init__(printable(message))  # which may be a server's words
         self.call_id = call_id
         self.location_id = location_id
         self.attempts = attempts
@@ -146,7 +148,7 @@ class StatusError(GHLVoiceError):
     ) -> None:
         super().__init__(f"HTTP {status}: {message}", **context)
         self.status = status
-        self.message = message
+        self.message = printable(message)
         self.body = body
         self.headers: Mapping[str, str] = {} if headers is None else headers
         self.retry_after = retry_after
@@ -200,7 +202,7 @@ class DecodeError(GHLVoiceError):
     """
 
     def __init__(self, problems: Iterable[str] = (), **context: Any) -> None:  # noqa: ANN401  # passed on
-        found = tuple(problems)
+        found = tuple(map(printable, problems))
         shown = "; ".join(found[:3])
         if len(found) > 3:
             shown += f"; and {len(found) - 3} more in .problems"

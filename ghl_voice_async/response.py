@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
-from html import escape
 from http import HTTPStatus
 from typing import Final, NamedTuple
-from urllib.parse import quote
 
-import orjson
-from multidict import istr
+from attrs import define, field
+from multidict import CIMultiDict, istr
 
 from ghl_voice_async.errors import (
     AuthenticationError,
@@ -28,6 +26,7 @@ from ghl_voice_async.errors import (
     UnprocessableEntityError,
 )
 from ghl_voice_async.json_body import CostlyJSONError, InvalidJSONError, JSONError, parse_json
+from ghl_voice_async.printable import printable
 
 __all__ = [
     "NO_HEADERS",
@@ -45,6 +44,7 @@ __all__ = [
 ]
 
 _KEPT_TEXT = 2048
+_READ_TEXT = 8 * _KEPT_TEXT
 _SECONDS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
 _LONGEST_INTERVAL = 24 * 3600 * 1000
 _LONGEST_RETRY_AFTER = 24 * 3600.0
@@ -120,13 +120,17 @@ class Headers(Mapping[str, str]):
 NO_HEADERS: Final = Headers({})
 
 
-class Response(NamedTuple):
-    """One whole answer. The repr shows nothing of the server's own words, which may hold a call or an echo."""
+@define(eq=False, repr=False)
+class Response:
+    """One whole answer. The repr shows nothing of the server's own words, which may hold a call or an echo.
+
+    It is no tuple, since what prints tracebacks goes through the items of one, whatever its repr is.
+    """
 
     status: int
-    headers: Mapping[str, str] = NO_HEADERS
-    body: bytes = b""
-    reason: str = ""
+    headers: Mapping[str, str] = field(default=NO_HEADERS, repr=False)
+    body: bytes = field(default=b"", repr=False)
+    reason: str = field(default="", repr=False)
     length_known: bool = True
     """Whether the answer said where its body ends, so that it is known to be whole."""
     is_misplaced: bool = False
@@ -173,20 +177,22 @@ def truncation_error(response: Response) -> TransportError | None:
     return None
 
 
-def status_error(response: Response, *, secret: str = "") -> StatusError | None:
+def status_error(response: Response, *, redact: Callable[[str], str] = str) -> StatusError | None:
     """Make the error of an answer that is not 2xx, or None for one that is.
 
-    A server may echo what it was sent: `secret` is struck out of all that the error keeps.
+    A server may echo what it was sent: `redact` takes the token out of all that the error keeps.
     """
     if 200 <= response.status < 300:
         return None
     text = response.body.decode("utf-8", "replace").removeprefix("\ufeff")
-    headers = Headers({name: _strike(value, secret) for name, value in Headers(response.headers).items()})
+    message = _message(text) or _encodable(response.reason) or _phrase(response.status)
+    headers = Headers(response.headers)
+    # Cut to the length to keep at the end, since what is left of a token that was cut might be overlooked.
     return _error_class(response.status, headers)(
-        _cut(_strike(_message(text) or _encodable(response.reason) or _phrase(response.status), secret)),
+        _cut(printable(redact(message[:_READ_TEXT]))),
         status=response.status,
-        body=_cut(_strike(text, secret)),
-        headers=headers,
+        body=_cut(redact(text[:_READ_TEXT])),
+        headers=Headers(CIMultiDict((redact(name), redact(value)) for name, value in headers.items())),
         retry_after=retry_after(headers),
     )
 
@@ -332,15 +338,6 @@ def _phrase(status: int) -> str:
         return HTTPStatus(status).phrase
     except ValueError:
         return "status without a name"
-
-
-def _strike(text: str, secret: str) -> str:
-    if secret:
-        # An echo may be escaped the way JSON, a URL or HTML asks for.
-        in_json = orjson.dumps(secret).decode()[1:-1]
-        for form in {secret, in_json, in_json.replace("/", "\\/"), quote(secret, safe=""), escape(secret)}:
-            text = text.replace(form, "[redacted]")
-    return text
 
 
 def _cut(text: str) -> str:

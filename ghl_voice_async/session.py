@@ -6,7 +6,7 @@ import asyncio
 
 from attrs import define, field
 
-from ghl_voice_async.auth import TokenProvider, bearer_token
+from ghl_voice_async.auth import BearerToken, StaticToken, TokenProvider
 from ghl_voice_async.call import Answer, Call
 from ghl_voice_async.errors import ClientClosedError, DeadlineExceededError, GHLVoiceError, StatusError, TransportError
 from ghl_voice_async.hooks import Hooks, log_misplaced_response
@@ -20,6 +20,7 @@ from ghl_voice_async.request import Request
 from ghl_voice_async.response import Response, status_error, truncation_error
 from ghl_voice_async.retry import RetryBudget, RetryPolicy, load_tenacity, retried
 from ghl_voice_async.scope import somebody_cancelled
+from ghl_voice_async.tracebacks import hide_frames
 from ghl_voice_async.transport import Transport
 
 __all__ = ["Session"]
@@ -30,12 +31,17 @@ class Session:
     """Runs requests through tokens, permits, attempts and retries, and gives whole answers."""
 
     transport: Transport
-    tokens: TokenProvider
+    tokens: TokenProvider = field(repr=False)  # which may be a class whose repr shows its tokens
     rate_limiter: ImmediateRateLimiter = field(converter=immediate)
     retry: RetryPolicy
     hooks: Hooks = field(factory=Hooks, init=False)
     _budget: RetryBudget = field(factory=RetryBudget, init=False)
     _lifecycle: Lifecycle = field(factory=Lifecycle, init=False)
+    _fixed_token: BearerToken | None = field(init=False)
+
+    @_fixed_token.default
+    def _token_of_the_client(self) -> BearerToken | None:
+        return self.tokens.bearer_token if isinstance(self.tokens, StaticToken) else None
 
     def __attrs_post_init__(self) -> None:
         """Load now what a failure needs."""
@@ -96,7 +102,7 @@ class Session:
     async def _attempt(self, call: Call) -> Response:
         """Send once, or again where the token was refused or the response is another call's. Raise what it says."""
         location_id = call.request.location_id
-        token = bearer_token(await self.tokens.get_token(location_id))
+        token = self._fixed_token or BearerToken(await self.tokens.get_token(location_id))
         is_fresh = False
         while True:
             # Whatever becomes of the request, its permit is given back once.
@@ -105,21 +111,24 @@ class Session:
                     await call.wait_for_permit()
                 response = await self.transport.send(call.request, token, call, is_fresh=is_fresh)
             except BaseException as error:
+                hide_frames(error)
                 call.give_back(None, error)
                 raise
-            call.give_back(response, None)
             if response.is_misplaced:
-                is_fresh = True
+                # Its status and headers are another request's, and say nothing to the limiter.
+                call.give_back(None, TransportError())
                 log_misplaced_response(call.request.method, call.request.path_template)
+                is_fresh = True
                 continue
+            call.give_back(response, None)
             if response.status != 401 or call.told_of_refusal:
                 break
             call.told_of_refusal = True
-            await self.tokens.token_refused(location_id, token)
-            refused, token = token, bearer_token(await self.tokens.get_token(location_id))
+            await self.tokens.token_refused(location_id, token.reveal())
+            refused, token = token, BearerToken(await self.tokens.get_token(location_id))
             if token == refused:
                 break
-        failure = status_error(response, secret=token) or truncation_error(response)
+        failure = status_error(response, redact=token.redact) or truncation_error(response)
         if failure is not None:
             raise failure
         return response

@@ -150,6 +150,7 @@ class Transport:
             places.leave()
         if session.closed:
             failure = ClientClosedError(_CLOSED_BY_OWNER)
+        failure.args = (token.redact(str(failure)),)  # a server's words may be in it, and an echo of the token in these
         # Raised out here, where no aiohttp error is being handled, so that none becomes its context.
         raise failure
 
@@ -289,7 +290,8 @@ def _marked(response: Response, connection: ReusedConnection | None, call_id: st
     if connection is None or not is_of_another_call(response, call_id):
         return response
     connection.end()
-    return response._replace(is_misplaced=True)
+    response.is_misplaced = True
+    return response
 
 
 async def _read(answer: aiohttp.ClientResponse) -> Response:

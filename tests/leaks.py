@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import pickle
 import traceback
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -53,16 +56,31 @@ def said_by(error: BaseException) -> Iterator[str]:
         yield repr(vars(link))
         yield str(getattr(link, "__notes__", ""))
         for frame, _ in traceback.walk_tb(link.__traceback__):
-            if not frame.f_code.co_filename.startswith(TESTS):
-                yield from map(shown, frame.f_locals.values())
+            if not is_of_a_caller(frame.f_code.co_filename):
+                for value in frame.f_locals.values():
+                    yield from shown(value)
     yield str(pickle.dumps(error))
 
 
-def shown(value: object) -> str:
+def is_of_a_caller(filename: str) -> bool:
+    """Return True for a test and for a block of a page, which have the token as callers do."""
+    return filename.startswith(TESTS) or filename.endswith(".md")
+
+
+def shown(value: object, depth: int = 4) -> Iterator[str]:
+    """Give what printers of local variables show: a repr, the start of a long text, and the items of containers."""
     try:
-        return repr(value)
+        yield repr(value)
     except Exception as error:  # noqa: BLE001  # of an object half made, or an int too long to write
-        return type(error).__name__
+        yield type(error).__name__
+    if isinstance(value, str):
+        yield value[:10_000]
+        yield value.encode(errors="surrogatepass").decode(errors="surrogatepass")
+    elif depth and isinstance(value, Mapping | Sequence | AbstractSet) and not isinstance(value, bytes | bytearray):
+        for item in itertools.islice(value, 100):
+            yield from shown(item, depth - 1)
+            if isinstance(value, Mapping):
+                yield from shown(value[item], depth - 1)
 
 
 def said_in(record: logging.LogRecord) -> Iterator[str]:

@@ -144,7 +144,8 @@ async def test_guarantee_17_the_requests_of_such_a_call_are_all_counted() -> Non
             await client.get_call_log("second", LOCATION)
 
     assert caught.value.attempts == 2
-    assert [event.status for event in events if isinstance(event, ghl.ResponseEvent)] == [200, 404]
+    responses = [(event.status, event.error) for event in events if isinstance(event, ghl.ResponseEvent)]
+    assert responses == [(None, "TransportError"), (404, None)]
 
 
 async def test_guarantee_17_what_a_fresh_connection_gives_is_accepted() -> None:

@@ -27,7 +27,6 @@ from terminal import Terminal
 
 import ghl_voice_async as ghl
 from ghl_voice_async import VoiceAIClient, testing
-from ghl_voice_async.auth import Secret
 from ghl_voice_async.testing import VoiceAIServer, running_in_thread
 
 if TYPE_CHECKING:
@@ -130,15 +129,14 @@ def names(server: VoiceAIServer, monkeypatch: pytest.MonkeyPatch) -> dict[str, A
     sdk = ModuleType("highlevel")
     official_sdk_stand_in.put_into(sdk, server)
     monkeypatch.setitem(sys.modules, "highlevel", sdk)
-    token = Secret(server.token)
     public = {name: getattr(module, name) for module in (ghl, testing) for name in module.__all__}
     return public | {
         "__name__": "__main__",
         "asyncio": asyncio,
         "aclosing": aclosing,
         "server": server,
-        "token": token,
-        "tokens": [token],
+        "token": server.token,
+        "tokens": [server.token],
         "location_id": server.location_id,
         "call_id": "6500001fe412c3d768bfeb10",
         "call": ghl.decode_call_log(server.call_log("6500001fe412c3d768bfeb10")),

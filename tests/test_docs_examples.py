@@ -8,6 +8,7 @@ import runpy
 import sqlite3
 import subprocess
 import sys
+import tempfile
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -161,6 +162,32 @@ async def test_the_refresh_exchanges_the_refresh_token_and_keeps_the_next_one(
         "version": "v3",
     }
     assert (forms, example["load_refresh_token"]()) == ([sent], "the next one")
+
+
+@pytest.mark.parametrize("fails", [(tempfile, "_mkstemp_inner"), (os, "fsync"), (Path, "replace")])
+def test_a_refresh_token_is_replaced_as_a_whole_or_not_at_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: tuple[object, str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    example = runpy.run_path(str(EXAMPLES / "oauth_refresh.py"))
+    stored = Path("refresh-token")
+    stored.write_text("the first one, which is longer")
+    stored.chmod(0o644)
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(*fails, full)
+        with pytest.raises(OSError, match="No space"):
+            example["store_refresh_token"]("the next one")
+    kept = [path.read_text() for path in tmp_path.iterdir()]
+    example["store_refresh_token"]("the next one")
+
+    assert kept == ["the first one, which is longer"]
+    assert [path.name for path in tmp_path.iterdir()] == ["refresh-token"]
+    assert stored.read_text() == "the next one"
+    assert os.lstat(stored).st_mode & 0o777 == 0o600
 
 
 @pytest.mark.parametrize(

@@ -77,6 +77,21 @@ def test_a_refused_id_can_neither_forge_a_log_line_nor_flood_it() -> None:
     assert len(text) < 200
 
 
+@pytest.mark.parametrize("error_class", EVERY_ERROR)
+def test_no_text_of_an_error_breaks_a_line(error_class: type[ghl.GHLVoiceError]) -> None:
+    forged = "oops\nERROR forged\x1b[2J\u2028"
+    if issubclass(error_class, ghl.StatusError):
+        error: ghl.GHLVoiceError = error_class(forged, **STATUS)
+    elif issubclass(error_class, ghl.DecodeError):
+        error = error_class([forged])
+    else:
+        error = error_class(forged)
+
+    texts = [str(error), error.args[0], getattr(error, "message", ""), *getattr(error, "problems", ())]
+    assert [text for text in texts if not text.isprintable()] == []
+    assert "oops ERROR forged [2J" in texts[0]
+
+
 def test_an_error_of_no_call_names_none() -> None:
     assert str(ghl.InvalidInputError("timeout must be above 0")) == "timeout must be above 0"
     assert str(ghl.GHLVoiceError()) == ""

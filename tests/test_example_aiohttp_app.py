@@ -87,6 +87,48 @@ async def test_what_is_for_the_operator_is_in_the_log_and_not_in_the_answer(
     assert all(message.startswith("AuthenticationError: ") and "token" in message for message in logged)
 
 
+@pytest.mark.parametrize("status", [404, 500])
+async def test_no_word_of_the_server_is_in_an_answer_or_in_the_log(
+    server: VoiceAIServer, http: aiohttp.ClientSession, caplog: pytest.LogCaptureFixture, status: int
+) -> None:
+    server.fail(Status(status, '{"message": "my name is Ada"}'), times=10)
+
+    async with http.get("/calls/a") as answer:
+        said = await answer.text()
+    async with http.post("/bulk", data="a") as answer:
+        said += await answer.text()
+
+    assert "Ada" not in said
+    assert [record.getMessage() for record in caplog.records if "Ada" in record.getMessage()] == []
+    assert status >= 500 or "HTTP 404 [call 'a' of location" in said
+
+
+@pytest.mark.parametrize("host", ["evil.example", "evil.example:80", "localhost.evil.example", "127.0.0.1@evil", ""])
+async def test_a_request_for_another_host_is_refused(
+    server: VoiceAIServer, http: aiohttp.ClientSession, host: str
+) -> None:
+    async with http.get("/calls/a", headers={"Host": host}) as answer:
+        assert (answer.status, answer.content_type) == (421, "application/problem+json")
+
+    assert server.seen.requests == 0
+
+
+@pytest.mark.parametrize("host", ["localhost", "LOCALHOST:8080", "127.0.0.1:9", "[::1]:8080"])
+async def test_a_request_for_this_machine_is_answered(http: aiohttp.ClientSession, host: str) -> None:
+    async with http.get("/calls/6500001fe412c3d768bfeb10", headers={"Host": host}) as answer:
+        assert answer.status == 200
+        assert answer.headers["Cache-Control"] == "no-store"
+
+
+async def test_the_hosts_to_answer_for_are_a_setting(server: VoiceAIServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ALLOWED_HOSTS", "calls.example.com")
+
+    async with serving(server) as (_, http):
+        for host, status in {"calls.example.com:443": 422, "localhost": 421}.items():
+            async with http.get("/calls/a.b", headers={"Host": host}) as answer:
+                assert answer.status == status
+
+
 @pytest.mark.parametrize(
     ("content_type", "body"),
     [("text/plain; charset=klingon", b"a"), ("text/plain", b"\xff"), ("text/plain; charset=idna", b"\xff")],

@@ -78,7 +78,7 @@ async def test_a_call_log_is_json_in_the_form_of_the_api(http: aiohttp.ClientSes
     call_id = simulator.add_call_log({"id": "plain", "summary": "They want a boat.", "newKey": 1})
     status, content_type, body = await got(http, f"/api/calls/{call_id}")
     assert (status, content_type) == (200, "application/json")
-    assert json.loads(body) == {"id": "plain", "summary": "They want a boat.", "newKey": 1}
+    assert json.loads(body) == {"id": "plain", "summary": "They want a boat."}
 
 
 SECRET = {"url": "https://x.example", "authenticationValue": MARKED_KEY, "headers": [{"value": MARKED_KEY}]}
@@ -103,6 +103,33 @@ async def test_keys_of_the_customers_do_not_leave_the_application(
     simulator.add_call_log({"id": "keys", "executedCallActions": [{"actionName": "Look up", **action}]})
     _, _, body = await got(http, path)
     assert "Look up" in body
+    assert MARKED_KEY not in body
+
+
+@pytest.mark.parametrize("path", ["/api/calls/undocumented", "/calls/undocumented"])
+@pytest.mark.parametrize(
+    "members",
+    [
+        {"integration": SECRET},
+        {"translation": {"enabled": True, "apiKey": MARKED_KEY}},
+        {
+            "executedCallActions": [
+                {"actionType": "SMS", "actionParameters": {"apiKey": MARKED_KEY}, "apiKey": MARKED_KEY}
+            ]
+        },
+        {"executedCallActions": [{"actionType": "KNOWLEDGE_BASE", "actionParameters": {"headers": [MARKED_KEY]}}]},
+    ],
+    ids=["of the call", "of its translation", "of an action", "of its parameters"],
+)
+async def test_no_undocumented_member_leaves_the_application(
+    http: aiohttp.ClientSession, simulator: VoiceAIServer, members: dict[str, Any], path: str
+) -> None:
+    simulator.add_call_log({"id": "undocumented", "summary": "They want a boat.", **members})
+
+    status, _, body = await got(http, path)
+
+    assert status == 200
+    assert "They want a boat." in body
     assert MARKED_KEY not in body
 
 
@@ -353,6 +380,72 @@ async def test_a_body_that_is_too_large_is_not_read_to_its_end(
     async with http.post("/api/bulk", data=pieces() if chunked else body, headers=headers) as answer:
         assert (answer.status, answer.content_type) == (413, "application/problem+json")
         assert (await answer.json())["detail"] == "A request may have 100 bytes at most."
+
+
+QUOTED = Status(422, '{"message": "cannot index: my name is Ada"}', headers={"X-Quote": "Ada"})
+
+
+@pytest.mark.parametrize("status", [422, 500])
+async def test_no_word_of_the_server_is_in_an_answer_or_in_the_log(
+    http: aiohttp.ClientSession, simulator: VoiceAIServer, caplog: pytest.LogCaptureFixture, status: int
+) -> None:
+    simulator.fail(Status(status, QUOTED.body, headers=QUOTED.headers), times=15, call_id=f"quoted-{status}")
+
+    pages = [await got(http, f"{path}/quoted-{status}") for path in ("/calls", "/api/calls")]
+    async with bulk(http, [f"quoted-{status}"]) as answer:
+        events = [event async for event in events_of(answer)]
+
+    assert "Ada" not in str(pages) + str(events)
+    assert "Ada" not in caplog.text
+    assert status < 500 or "ServerError: HTTP 500 [call 'quoted-500' of location" in caplog.text
+
+
+# The host of all requests
+
+
+@pytest.mark.parametrize("path", ["/", "/calls/a", "/api/calls/a", "/static/bulk.js"])
+@pytest.mark.parametrize(
+    "host",
+    ["evil.example", "evil.example:80", "localhost.evil.example", "127.0.0.1.evil.example", "127.0.0.1@evil", ""],
+)
+async def test_a_request_for_another_host_is_refused(
+    http: aiohttp.ClientSession, simulator: VoiceAIServer, host: str, path: str
+) -> None:
+    before = simulator.seen.requests
+
+    async with http.get(path, headers={"Host": host}) as answer:
+        text = await answer.text()
+
+    assert answer.status == 421
+    assert "This application does not answer for this host." in text
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert simulator.seen.requests == before
+
+
+@pytest.mark.parametrize("host", ["localhost", "LOCALHOST:8000", "127.0.0.1:9", "[::1]:8000", "[::1]"])
+async def test_a_request_for_this_machine_is_answered(http: aiohttp.ClientSession, host: str) -> None:
+    async with http.get("/", headers={"Host": host}) as answer:
+        assert answer.status == 200
+
+
+async def test_the_hosts_to_answer_for_are_a_setting(
+    http: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ALLOWED_HOSTS", "calls.example.com,Calls.Example")
+
+    for host, status in {"calls.example.com": 200, "calls.example:443": 200, "localhost": 421}.items():
+        async with http.get("/", headers={"Host": host}) as answer:
+            assert answer.status == status, host
+
+
+async def test_a_request_with_two_hosts_is_refused(served: tuple[str, VoiceAIServer]) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", int(served[0].rpartition(":")[2]))
+
+    writer.write(b"GET / HTTP/1.1\r\nHost: localhost\r\nHost: evil.example\r\nConnection: close\r\n\r\n")
+    status_line = await reader.readline()
+    writer.close()
+
+    assert status_line.split()[1] in {b"400", b"421"}
 
 
 # The headers of all answers

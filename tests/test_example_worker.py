@@ -22,9 +22,17 @@ from redis import Redis
 from surroundings import need
 from terminal import commands_of
 from worker.redis_server import free_port, running_redis_server, running_redis_server_at
+from worker.results import without_words
 
-from ghl_voice_async import AuthenticationError, NotFoundError, TransportError, VoiceAIClient, decode_call_log
-from ghl_voice_async.testing import Latency, Silence, VoiceAIServer, running_in_thread
+from ghl_voice_async import (
+    AuthenticationError,
+    NotFoundError,
+    TransportError,
+    UnprocessableEntityError,
+    VoiceAIClient,
+    decode_call_log,
+)
+from ghl_voice_async.testing import Latency, Silence, Status, VoiceAIServer, running_in_thread
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -191,7 +199,7 @@ async def test_a_batch_is_stored_and_its_summary_names_what_failed(
     assert set(failed) == {"of-no-call", "a/b"}
     assert failed["of-no-call"] == (
         "NotFoundError",
-        f"HTTP 404: Call log not found [call 'of-no-call' of location 'batch', 1 attempt] {NotFoundError.advice}",
+        f"HTTP 404: Not Found [call 'of-no-call' of location 'batch', 1 attempt] {NotFoundError.advice}",
     )
     assert failed["a/b"][0] == "InvalidInputError"
     assert set(worker.stored("batch")) == set(call_ids)
@@ -238,7 +246,7 @@ async def test_what_goes_through_redis_is_no_call_log(
     assert 0 < size < 500
 
 
-async def test_an_error_crosses_the_process_boundary_whole(
+async def test_an_error_crosses_the_process_boundary_without_words(
     worker: Worker, tasks: ModuleType, simulator: Simulator
 ) -> None:
     async with VoiceAIClient(simulator.server.token, base_url=simulator.url) as client:
@@ -246,14 +254,34 @@ async def test_an_error_crosses_the_process_boundary_whole(
             await client.get_call_log("of-no-call", "whole")
     result = await result_of(await tasks.fetch_call.kiq("of-no-call", "whole"))
     assert type(result.error) is NotFoundError
-    assert whole(result.error) == whole(raised.value)
+    assert whole(result.error) == whole(without_words(raised.value))
     assert (result.error.call_id, result.error.location_id, result.error.attempts) == ("of-no-call", "whole", 1)
-    assert "NotFoundError: HTTP 404: Call log not found [call 'of-no-call' of location 'whole'" in worker.log
+    assert "NotFoundError: HTTP 404: Not Found [call 'of-no-call' of location 'whole'" in worker.log
 
 
 def whole(error: NotFoundError) -> dict[str, Any]:
-    headers = {name: value for name, value in error.headers.items() if name != "date"}
-    return {**vars(error), "headers": headers, "text": str(error), "args": error.args}
+    return {**vars(error), "headers": dict(error.headers), "text": str(error), "args": error.args}
+
+
+async def test_no_word_of_a_server_is_in_redis_or_in_the_log(
+    worker: Worker, tasks: ModuleType, simulator: Simulator, redis_url: str
+) -> None:
+    quoted = '{"message": "cannot index: my name is Ada, +15550001111", "transcript": "human: Ada"}'
+    fault = Status(422, quoted, headers={"X-Quote": "human: Ada", "Set-Cookie": "session=of-ada"})
+    simulator.server.fail(fault, times=2, call_id="quoted")
+
+    event = await tasks.fetch_call.kiq("quoted", "words")
+    batch = await tasks.fetch_batch.kiq(["quoted"], "words")
+    results = [await result_of(event), await result_of(batch)]
+
+    with Redis.from_url(redis_url) as redis:
+        kept = [str(redis.get(f"ended-calls-result:{task.task_id}")) for task in (event, batch)]
+    assert type(results[0].error) is UnprocessableEntityError
+    assert [call.error for call in results[1].return_value.failed] == ["UnprocessableEntityError"]
+    for text in (*kept, worker.log):
+        assert [word for word in ("Ada", "ada", "+1555", "cannot index") if word in text] == []
+        assert "422: Unprocessable Entity" in text
+    assert worker.failures("words") == {"quoted": "UnprocessableEntityError"}
 
 
 async def test_a_refused_token_is_said_clearly_and_the_worker_goes_on_when_it_is_right(
@@ -266,7 +294,7 @@ async def test_a_refused_token_is_said_clearly_and_the_worker_goes_on_when_it_is
         refused_event = await result_of(await tasks.fetch_call.kiq(call_ids[0], "refused"))
     assert type(refused.error) is AuthenticationError
     assert type(refused_event.error) is AuthenticationError
-    said = "HTTP 401: Invalid token: access token is invalid"
+    said = "HTTP 401: Unauthorized"
     advice = "Check the token, and that it belongs to this location."
     assert str(refused.error).startswith(said)
     assert str(refused.error).endswith(advice)

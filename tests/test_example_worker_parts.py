@@ -21,6 +21,7 @@ from ghl_voice_async import (
     InvalidInputError,
     NotFoundError,
     RateLimitError,
+    ServerError,
     TransportError,
     decode_call_log,
 )
@@ -71,15 +72,16 @@ def test_the_page_has_every_setting() -> None:
 
 
 CALL: dict[str, Any] = {"call_id": "c1", "location_id": "L", "attempts": 2}
-HEADERS = {"retry-after": "7"}
+HEADERS = {"x-ratelimit-max": "7"}
 
 
 @pytest.mark.parametrize(
     "error",
     [
-        NotFoundError("Call log not found", status=404, body="{}", headers=HEADERS, **CALL),
+        NotFoundError("Not Found", status=404, headers=HEADERS, **CALL),
         RateLimitError("Too Many Requests", status=429, headers=HEADERS, retry_after=7.0, **CALL),
-        DailyLimitError("nothing is left", status=429),
+        DailyLimitError("Too Many Requests", status=429),
+        ServerError("status without a name", status=530),
         TransportError("refused", retryable=False, was_kept=True, **CALL),
         AttemptTimeoutError("30 s", **CALL),
         DecodeError(["$.id: expected string, got number", "$.duration: expected number, got string"], **CALL),
@@ -98,7 +100,19 @@ def test_an_error_survives_json_with_all_that_it_has(error: GHLVoiceError) -> No
 def test_the_headers_of_an_error_are_found_in_any_case_after_json() -> None:
     survivor = error_from_json(error_to_json(NotFoundError(status=404, headers=HEADERS)))
     assert isinstance(survivor, NotFoundError)
-    assert survivor.headers["Retry-After"] == "7"
+    assert survivor.headers["X-RateLimit-Max"] == "7"
+
+
+def test_no_word_of_a_server_is_in_the_json_of_an_error() -> None:
+    words = {"X-Quote": "Ada", "Set-Cookie": "session=Ada", "X-RateLimit-Max": "Ada", "Location": "/Ada"}
+    error = NotFoundError("my name is Ada", status=404, body='{"transcript": "Ada"}', headers=words, **CALL)
+    error.__cause__ = ValueError("Ada")
+
+    text = error_to_json(error)
+
+    assert "Ada" not in text
+    assert str(error_from_json(text)).startswith("HTTP 404: Not Found [call 'c1' of location 'L', 2 attempts]")
+    assert error.message == "my name is Ada"
 
 
 def test_json_that_names_another_class_makes_no_error_of_it() -> None:

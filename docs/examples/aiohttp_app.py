@@ -3,8 +3,10 @@
 import json
 import logging
 import os
+import re
 from collections.abc import AsyncIterator
 from contextlib import aclosing
+from copy import copy
 from http import HTTPStatus
 
 from aiohttp import web
@@ -19,12 +21,14 @@ from ghl_voice_async import (
     InvalidInputError,
     NotFoundError,
     RateLimitError,
+    StatusError,
     VoiceAIClient,
 )
 
 logger = logging.getLogger(__name__)
 CLIENT = web.AppKey("CLIENT", VoiceAIClient)
 LOCATION = web.AppKey("LOCATION", str)
+HOSTS = web.AppKey("HOSTS", list[str])
 # An error that is not here is HighLevel's or the network's, or about our token: a bad gateway.
 STATUSES = {
     InvalidInputError: 422,
@@ -34,6 +38,7 @@ STATUSES = {
     AttemptTimeoutError: 504,
     DeadlineExceededError: 504,
 }
+PORT = re.compile(":[0-9]*$")
 routes = web.RouteTableDef()
 
 
@@ -46,6 +51,19 @@ async def client_of_the_app(app: web.Application) -> AsyncIterator[None]:
 
 async def end_all_bulks(app: web.Application) -> None:
     await app[CLIENT].aclose()
+
+
+@web.middleware
+async def known_hosts(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Refuse other hosts: a page of somebody else's could give its name to this machine, and read the calls."""
+    hosts = request.headers.getall("Host", [])
+    if len(hosts) != 1 or PORT.sub("", hosts[0].lower()) not in request.app[HOSTS]:
+        return problem(421, {"detail": "This application does not answer for this host."})
+    return await handler(request)
+
+
+async def not_to_be_stored(_: web.Request, response: web.StreamResponse) -> None:
+    response.headers["Cache-Control"] = "no-store"
 
 
 @web.middleware
@@ -66,11 +84,19 @@ def status_of(error: Exception) -> int:
 
 def told(error: Exception) -> dict[str, object]:
     """Say what is wrong with the request in the library's words. Those about anything else are for the log."""
-    status, name = status_of(error), type(error).__name__
+    status, name, text = status_of(error), type(error).__name__, str(without_words(error))
     if status < 500:
-        return {"error": name, "detail": str(error)}
-    logger.error("%s: %s", name, error)
+        return {"error": name, "detail": text}
+    logger.error("%s: %s", name, text)
     return {"error": name, "detail": HTTPStatus(status).phrase}
+
+
+def without_words(error: Exception) -> Exception:
+    """Return a copy whose text has none of the server's words, which may quote what was said in the call."""
+    error = copy(error)
+    if isinstance(error, StatusError):
+        error.args = (f"HTTP {error.status}",)
+    return error
 
 
 def shown(call: CallLog) -> dict[str, object]:
@@ -104,7 +130,9 @@ async def many_calls(request: web.Request) -> web.StreamResponse:
 
 
 def make_app() -> web.Application:
-    app = web.Application(middlewares=[errors_as_answers])
+    app = web.Application(middlewares=[known_hosts, errors_as_answers])
+    app[HOSTS] = os.environ.get("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]").lower().split(",")
+    app.on_response_prepare.append(not_to_be_stored)
     app.add_routes(routes)
     app.cleanup_ctx.append(client_of_the_app)
     app.on_shutdown.append(end_all_bulks)

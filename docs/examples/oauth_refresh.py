@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 
 import aiohttp
 
@@ -13,8 +14,16 @@ def load_refresh_token() -> str:
 
 
 def store_refresh_token(refresh_token: str) -> None:
-    STORED.touch(mode=0o600)  # nobody else may read it
-    STORED.write_text(refresh_token)
+    """Replace the file as a whole. After a crash it has the old token or the new one, and never half of one."""
+    with NamedTemporaryFile("w", dir=STORED.parent, delete=False) as beside:  # which nobody else may read
+        try:
+            beside.write(refresh_token)
+            beside.flush()
+            os.fsync(beside.fileno())
+            Path(beside.name).replace(STORED)
+        except BaseException:
+            Path(beside.name).unlink()
+            raise
 
 
 async def refresh() -> str:

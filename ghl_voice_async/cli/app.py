@@ -11,9 +11,9 @@ from ghl_voice_async import AuthenticationError, GHLVoiceError, InvalidInputErro
 from ghl_voice_async.cli.demo import demo
 from ghl_voice_async.cli.fetch import fetch
 from ghl_voice_async.cli.get import get
-from ghl_voice_async.cli.printable import printable
 from ghl_voice_async.cli.simulate import simulate
 from ghl_voice_async.cli.streams import OutputLostError, safe_streams
+from ghl_voice_async.printable import printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

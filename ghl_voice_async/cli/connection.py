@@ -9,7 +9,7 @@ from typing import Any, Final, TypeVar
 
 import click
 
-from ghl_voice_async.auth import Secret
+from ghl_voice_async.auth import Secret, StaticToken
 from ghl_voice_async.cli.token_file import read_token_file
 
 __all__ = ["base_url_option", "location_option", "token_file_option", "token_from"]
@@ -43,9 +43,9 @@ def location_option(*, required: bool) -> Callable[[F], F]:
     )
 
 
-def token_from(token_file: Path | None) -> Secret:
+def token_from(token_file: Path | None) -> StaticToken:
     """Read the token from the file or the environment, or raise `click.UsageError`."""
     token = Secret(os.environ.get("GHL_ACCESS_TOKEN", "") if token_file is None else read_token_file(token_file))
-    if not token:
+    if not token.reveal():
         raise click.UsageError("There is no token: set GHL_ACCESS_TOKEN, or name a file with --token-file.")
-    return token
+    return StaticToken(token)

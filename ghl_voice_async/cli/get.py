@@ -12,14 +12,14 @@ import click
 from ghl_voice_async import GHLVoiceError, VoiceAIClient, encode_call_log
 from ghl_voice_async.cli.connection import base_url_option, location_option, token_file_option, token_from
 from ghl_voice_async.cli.page import call_log_page
-from ghl_voice_async.cli.printable import json_text
 from ghl_voice_async.cli.streams import console
+from ghl_voice_async.printable import json_text
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from ghl_voice_async import CallLog
-    from ghl_voice_async.auth import Secret
+    from ghl_voice_async.auth import StaticToken
 
 __all__ = ["get"]
 
@@ -47,6 +47,6 @@ def _json(call_log: CallLog) -> str:
     raise GHLVoiceError("The call log is nested too deeply to be printed as JSON; use --pretty.")
 
 
-async def _fetch(call_id: str, location_id: str, base_url: str, token: Secret) -> CallLog:
+async def _fetch(call_id: str, location_id: str, base_url: str, token: StaticToken) -> CallLog:
     async with VoiceAIClient(token, base_url=base_url) as client:
         return await client.get_call_log(call_id, location_id)

@@ -12,7 +12,6 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
-from ghl_voice_async.cli.printable import printable
 from ghl_voice_async.models import (
     AppointmentBookingActionParameters,
     CallTransferActionParameters,
@@ -22,6 +21,7 @@ from ghl_voice_async.models import (
     SMSParameters,
     WorkflowTriggerParameters,
 )
+from ghl_voice_async.printable import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,7 +11,7 @@ from typing import IO, TYPE_CHECKING, Final, cast
 from attrs import define, field, frozen
 from rich.console import Console
 
-from ghl_voice_async.cli.printable import printable_lines
+from ghl_voice_async.printable import printable_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

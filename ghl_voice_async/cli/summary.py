@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ghl_voice_async.cli.estimate import duration
-from ghl_voice_async.cli.printable import printable
+from ghl_voice_async.printable import printable
 
 if TYPE_CHECKING:
     from collections import Counter

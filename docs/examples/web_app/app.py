@@ -13,7 +13,7 @@ from sse_starlette import EventSourceResponse
 from ghl_voice_async import encode_call_log
 from web_app import bulk
 from web_app.calls import Calls, open_calls
-from web_app.middleware import BodyLimit, SafeHeaders
+from web_app.middleware import BodyLimit, KnownHosts, SafeHeaders
 from web_app.pages import HERE, conversation, templates, time_line
 from web_app.problems import answer_errors
 
@@ -33,6 +33,7 @@ CallsOfTheApp = Annotated[Calls, Depends(the_calls)]
 
 app = FastAPI(lifespan=lifespan, openapi_url=None)
 app.add_middleware(BodyLimit)
+app.add_middleware(KnownHosts)
 app.add_middleware(SafeHeaders)
 app.state.suggested_ids = []
 app.mount("/static", StaticFiles(directory=HERE / "static"))

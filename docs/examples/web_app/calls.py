@@ -5,8 +5,10 @@ import os
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import anyio
+import attrs
 
 from ghl_voice_async import (
     AppointmentBookingActionParameters,
@@ -43,17 +45,29 @@ class Calls:
     stopping: anyio.Event
 
     async def get(self, call_id: str) -> CallLog:
+        """Fetch a call log and leave out all that may be a key of the customer's: what nobody has documented."""
         call = await self.client.get_call_log(call_id, self.location_id, deadline=self.deadline)
         for action in call.executed_call_actions:
-            action.extra.clear()
-            if isinstance(action.action_parameters, WITHOUT_KEYS):
-                action.action_parameters.extra.clear()
-            else:
+            if not isinstance(action.action_parameters, WITHOUT_KEYS):
                 action.action_parameters = None
+        leave_extra_out(call)
         return call
 
     def fetch(self, call_ids: Iterable[str]) -> AsyncGenerator[CallLogResult, None]:
         return self.client.fetch_call_logs(call_ids, self.location_id)
+
+
+def leave_extra_out(value: Any) -> None:  # noqa: ANN401  # of any model, or none
+    """Empty `extra` of a model and of every model within it."""
+    if isinstance(value, list):
+        for item in value:
+            leave_extra_out(item)
+    elif attrs.has(type(value)):
+        for attribute in attrs.fields(type(value)):
+            if attribute.name == "extra":
+                value.extra.clear()
+            else:
+                leave_extra_out(getattr(value, attribute.name))
 
 
 @asynccontextmanager

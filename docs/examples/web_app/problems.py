@@ -1,6 +1,7 @@
 """What a visitor is told when something goes wrong: the one place where errors become HTTP answers."""
 
 import logging
+from copy import copy
 from dataclasses import dataclass
 from http import HTTPStatus
 from math import ceil
@@ -91,11 +92,19 @@ def problem_of(error: Exception) -> Problem:
             return Problem(500, "This application failed.", SOON)
 
 
+def without_words(error: GHLVoiceError) -> GHLVoiceError:
+    """Return a copy whose text has none of the server's words, which may quote what was said in the call."""
+    error = copy(error)
+    if isinstance(error, StatusError):
+        error.args = (f"HTTP {error.status}",)
+    return error
+
+
 def answer(request: Request, error: Exception) -> Response:
     problem = problem_of(error)
     # What is none of the library's is raised again once it is answered, and logged then.
     if problem.status >= 500 and isinstance(error, GHLVoiceError):
-        logger.error("%s: %s", type(error).__name__, error)  # neither has the token, nor what was said in the call
+        logger.error("%s: %s", type(error).__name__, without_words(error))
     headers = dict(error.headers or {}) if isinstance(error, HTTPException) else {}
     if problem.retry_after is not None:
         headers["Retry-After"] = str(ceil(problem.retry_after))

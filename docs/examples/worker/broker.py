@@ -11,7 +11,7 @@ from taskiq.serializers import JSONSerializer
 
 from ghl_voice_async import GHLVoiceError, RetryPolicy, VoiceAIClient
 from worker.redelivery import RedeliveredOnFailure, RedeliveringBroker
-from worker.results import WholeErrorsBackend
+from worker.results import ErrorKeepingBackend
 from worker.settings import Settings
 from worker.storage import Storage
 
@@ -28,7 +28,7 @@ broker = (
         xread_block=min(2000, round(settings.redeliver_after * 250)),
     )
     .with_result_backend(
-        WholeErrorsBackend(
+        ErrorKeepingBackend(
             settings.redis_url,
             prefix_str="ended-calls-result",
             result_ex_time=round(timedelta(days=1).total_seconds()),

@@ -133,6 +133,7 @@ class RedeliveredOnFailure(TaskiqMiddleware):
         elif isinstance(exception, OUTCOMES):
             return
         else:
-            logger.error("task %s stays in Redis and is run again later: %r", message.task_id, exception)
+            kind = type(exception).__name__  # its repr may hold the text that did not fit
+            logger.error("task %s stays in Redis and is run again later: %s: %s", message.task_id, kind, exception)
         is_to_be_redelivered.set(True)
         result.error = NoResultError()

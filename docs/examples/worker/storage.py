@@ -44,7 +44,10 @@ class Storage:
         await self._run(_save, ref, call_log)
 
     async def save_failures(self, refs: Iterable[CallRef], error: Exception) -> None:
-        """Note which calls could not be fetched and why, so that somebody can send them again."""
+        """Note which calls could not be fetched and why, so that somebody can send them again.
+
+        The message has the server's own words, which may quote the call. They are kept with the calls, and only here.
+        """
         await self._run(_save_failures, refs, error)
 
     async def failed(self) -> list[CallRef]:

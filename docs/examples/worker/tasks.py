@@ -10,6 +10,7 @@ from taskiq import Context, TaskiqDepends
 
 from ghl_voice_async import CallLogResult, CallRef, ClientClosedError, GHLVoiceError, VoiceAIClient
 from worker.broker import broker
+from worker.results import without_words
 from worker.storage import Storage
 
 logger = logging.getLogger(__name__)
@@ -55,7 +56,7 @@ async def fetch_call(
     except ClientClosedError:  # this process is stopping, and another one does it all again
         raise
     except GHLVoiceError as error:
-        logger.warning("%s: %s", type(error).__name__, error)
+        logger.warning("%s: %s", type(error).__name__, without_words(error))
         await storage.save_failures([ref], error)
         raise
     await storage.save(ref, call_log)
@@ -89,7 +90,8 @@ async def fetch_batch(
     except GHLVoiceError as error:
         left = await storage.missing(missing, location_id)
         kind = type(error).__name__
-        logger.error("%d of %d calls not fetched: %s: %s", len(left), len(wanted), kind, error)  # noqa: TRY400  # it says all
+        reason = without_words(error)
+        logger.error("%d of %d calls not fetched: %s: %s", len(left), len(wanted), kind, reason)  # noqa: TRY400  # it says all
         await storage.save_failures([CallRef(call_id, location_id) for call_id in left], error)
         raise
     summary = _summary(len(wanted), len(missing), failed)
@@ -101,8 +103,12 @@ def _summary(asked: int, missing: int, failed: list[CallLogResult]) -> BatchSumm
     return BatchSummary(
         stored_before=asked - missing,
         fetched=missing - len(failed),
-        failed=[FailedCall(result.call_id, type(result.error).__name__, str(result.error)) for result in failed],
+        failed=[failed_call(result.call_id, result.error) for result in failed if result.error is not None],
     )
+
+
+def failed_call(call_id: str, error: Exception) -> FailedCall:
+    return FailedCall(call_id, type(error).__name__, str(without_words(error)))
 
 
 def _log(summary: BatchSummary, location_id: str) -> None:

@@ -1,14 +1,12 @@
-"""Text that a terminal shows and never obeys."""
+"""Text from elsewhere, such as a server's message, made fit for one line of a log or a terminal."""
 
 from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Final
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from typing import Final
 
 __all__ = ["json_text", "printable", "printable_lines"]
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ghl_voice_async.cli.printable import json_text, printable, printable_lines
+from ghl_voice_async.printable import json_text, printable, printable_lines
 
 ALL = [chr(number) for number in range(sys.maxunicode + 1)]
 
