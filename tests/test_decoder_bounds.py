@@ -23,10 +23,9 @@ def with_examples(*examples: object) -> dict[str, Any]:
     return {"actionType": "DATA_EXTRACTION", "actionParameters": {"examples": list(examples)}}
 
 
-class Watched(str):
-    """A string that counts how often its type is looked at."""
+class Watched:
+    """What passes for a string, and counts how often it is asked."""
 
-    __slots__ = ()
     seen = 0
 
     @property  # type: ignore[misc]  # to see who asks
@@ -61,7 +60,7 @@ def test_guarantee_22_of_more_problems_the_first_hundred_are_named(payload: dict
 
 def test_guarantee_20_no_item_is_looked_at_after_too_many_problems() -> None:
     Watched.seen = 0
-    examples = [*[1] * (PROBLEMS_LIMIT + 1), *[Watched("a")] * 1000]
+    examples = [*[1] * (PROBLEMS_LIMIT + 1), *[Watched()] * 1000]
 
     problems_of({"id": "1", "executedCallActions": [with_examples(*examples)]})
 
@@ -71,12 +70,12 @@ def test_guarantee_20_no_item_is_looked_at_after_too_many_problems() -> None:
 def test_guarantee_20_items_before_a_problem_are_looked_at_once() -> None:
     """Twice in each of two lists, one in the other, would be four times."""
     Watched.seen = 0
-    action = with_examples(*[Watched("a")] * 1000, 1)
+    action = with_examples(*[Watched()] * 1000, 1)
 
     problems = problems_of({"id": "1", "executedCallActions": [{}, action]})
 
     assert problems == ("$.executedCallActions[1].actionParameters.examples[1000]: expected string, got number",)
-    assert Watched.seen <= 2000
+    assert Watched.seen == 1000
 
 
 @pytest.mark.parametrize(
