@@ -142,7 +142,10 @@ def test_what_was_never_opened_can_be_closed(path: Path) -> None:
     assert not path.exists()
 
 
-def test_what_the_database_complains_of_is_an_os_error(tmp_path: Path) -> None:
-    with pytest.raises(OSError, match="unable to open database file") as caught:
-        SqliteFile(tmp_path / "missing" / "calls.db").open()
-    assert caught.value.strerror == "unable to open database file"
+def test_what_the_database_complains_of_is_an_os_error(path: Path) -> None:
+    path.write_bytes(b"SQLite format 3\x00" + b"\xff" * 2000)
+
+    with pytest.raises(OSError, match="file is not a database") as caught:
+        SqliteFile(path).open()
+
+    assert caught.value.strerror == "file is not a database"

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable, Iterator
     from pathlib import Path
 
+    from ghl_voice_async.cli.json_text import UnstorableError
+
 CALLS = [CallRef(f"call-{number}", "A") for number in range(500)]
 
 
@@ -34,9 +36,10 @@ class Held:
     def open(self) -> None:
         """Be open."""
 
-    def write(self, call_logs: Iterable[tuple[CallRef, CallLog]]) -> None:
+    def write(self, call_logs: Iterable[tuple[CallRef, CallLog]]) -> dict[CallRef, UnstorableError]:
         assert self.go.wait(60)
         self.batches.append([ref for ref, _ in call_logs])
+        return {}
 
     def close(self) -> None:
         """Be closed."""

@@ -11,6 +11,7 @@ from ghl_voice_async.cli.demo import demo
 from ghl_voice_async.cli.fetch import fetch
 from ghl_voice_async.cli.get import get
 from ghl_voice_async.cli.page import printable
+from ghl_voice_async.cli.refusal import OutputError
 from ghl_voice_async.cli.simulate import simulate
 
 if TYPE_CHECKING:
@@ -51,6 +52,8 @@ def run(arguments: Sequence[str]) -> int:
     except (AuthenticationError, PermissionDeniedError) as error:
         return _fail(str(error), NOT_AUTHORISED)
     except GHLVoiceError as error:
+        return _fail(str(error), FAILED)
+    except OutputError as error:
         return _fail(str(error), FAILED)
     except OSError as error:
         return _fail(f"cannot write: {error.strerror}", FAILED)

@@ -17,8 +17,9 @@ from ghl_voice_async.cli.call_list import read_call_list
 from ghl_voice_async.cli.connection import base_url_option, location_option, token_file_option, token_from
 from ghl_voice_async.cli.estimate import expectation
 from ghl_voice_async.cli.gate import Gate
+from ghl_voice_async.cli.in_flight import InFlightLimiter
 from ghl_voice_async.cli.lock import locked
-from ghl_voice_async.cli.outputs import Failures, output_at
+from ghl_voice_async.cli.outputs import opened, output_at
 from ghl_voice_async.cli.progress import Tally
 from ghl_voice_async.cli.rate import rate_limit_option
 from ghl_voice_async.cli.refusal import refused_unless
@@ -78,7 +79,8 @@ def fetch(
         if token is None:
             return 0
         gate = Gate(None if rate_limit is None else WindowRateLimiter(rate_limit))
-        client = VoiceAIClient(token, base_url=base_url, rate_limit=gate, max_connections=concurrency)
+        in_flight = InFlightLimiter(gate, concurrency)
+        client = VoiceAIClient(token, base_url=base_url, rate_limit=in_flight, max_connections=concurrency)
         results = client.fetch_call_logs(
             # All of them are here already: no location has to wait for another one that comes before it.
             _until_shut(gate, todo),
@@ -87,16 +89,13 @@ def fetch(
             look_ahead=len(calls),
         )
         tally = Tally.of(todo, rate_limit)
-        client.add_hook(tally.see)
-        with refused_unless(output_path, "written"):
-            output.open()
-        failures = Failures(output_path)
+        for hook in (tally.see, in_flight.see):
+            client.add_hook(hook)
         console = None if quiet else Console(stderr=True)
-        try:
+        with opened(output, output_path) as failures:
             if todo:
-                asyncio.run(_run(client, Storing(results, gate, output, failures, tally), console))
-        finally:
-            output.close()
+                storing = Storing(results, gate, output, failures, tally, in_flight)
+                asyncio.run(_run(client, storing, console))
     if console is not None and todo:
         console.print(summary(tally, failures.path), soft_wrap=True)
     if tally.done < tally.total:
