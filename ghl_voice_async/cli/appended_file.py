@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, BinaryIO, Final
 
 import click
 
-from ghl_voice_async.cli.private_file import WatchedFile, open_output, open_to_read
+from ghl_voice_async.cli.private_file import WatchedFile, open_output, open_to_read, remove_created
 from ghl_voice_async.cli.refusal import changed_outside, unwritable
 
 if TYPE_CHECKING:
@@ -67,15 +67,13 @@ class AppendedFile:
 
         Raise `OutputError` where it is not the file whose lines were given.
         """
-        self._file, self.is_new = opened(self._path)
-        self._watched = WatchedFile(self._path, self._file)
-        now = self._watched.check()
-        if self._was_read and not self._is_as_it_was_read(now):
-            raise changed_outside(self._path, "was changed by another program")
-        with os.fdopen(self._file, "rb", closefd=False) as file:
-            self._size = _end_of_last_line(file)
-        if self._size < now.st_size:
-            os.ftruncate(self._file, self._size)
+        file, self.is_new = opened(self._path)
+        try:
+            self._begin(file)
+        except BaseException:
+            os.close(file)
+            raise
+        self._file = file
 
     def append(self, lines: bytes) -> None:
         """Append whole lines. Return when they are in the file, which is still the one with this name.
@@ -111,13 +109,23 @@ class AppendedFile:
         try:
             self.check()
             os.fsync(file)  # a disk may be found full only now
+            if self.is_new and not self._size:
+                remove_created(self._path, file)
         except OSError as error:
             if error.errno not in _CANNOT_SYNC:
                 raise unwritable(self._path, error) from None
         finally:
             os.close(file)
-        if self.is_new and not self._size:
-            os.unlink(os.path.realpath(self._path))  # noqa: PTH108  # and not a link to it
+
+    def _begin(self, file: int) -> None:
+        self._watched = WatchedFile(self._path, file)
+        now = self._watched.check()
+        if self._was_read and not self._is_as_it_was_read(now):
+            raise changed_outside(self._path, "was changed by another program")
+        with os.fdopen(file, "rb", closefd=False) as content:
+            self._size = _end_of_last_line(content)
+        if self._size < now.st_size:
+            os.ftruncate(file, self._size)
 
     def _is_as_it_was_read(self, now: os.stat_result) -> bool:
         if self._before is None:

@@ -39,20 +39,24 @@ def locked(output: Path) -> Iterator[None]:
     """
     path = f"{os.path.realpath(output)}.lock"
     with refused_unless(output, "written"):
-        file = _locked_file(path, output)
+        file, is_new = _locked_file(path, output)
     try:
         yield
     finally:
         with suppress(OSError):  # Windows does not remove a file that is open
-            if _is_at(path, file) and _content(file) == _CONTENT:
+            if _is_at(path, file) and (is_new or _content(file) == _CONTENT):
                 os.unlink(path)  # noqa: PTH108  # a text
         os.close(file)
 
 
-def _locked_file(path: str, output: Path) -> int:
+def _locked_file(path: str, output: Path) -> tuple[int, bool]:
+    """Return the locked file, and True where this run has created it."""
     for _ in range(_ATTEMPTS):
-        file = _opened_file(path)
-        if file is None:
+        try:
+            file, is_new = _opened_file(path)
+        except FileNotFoundError:  # another run is just removing it, or there is no folder
+            if not os.path.isdir(os.path.dirname(path)):  # noqa: PTH112, PTH120  # a text
+                raise
             continue
         try:
             _refuse_foreign(path, file)
@@ -62,28 +66,25 @@ def _locked_file(path: str, output: Path) -> int:
                 os.close(file)
                 break
             warn(f"{output} cannot be locked ({reason(error)}), so start no second run that writes to it.")
-            return file
+            return file, is_new
         except click.UsageError:
             os.close(file)
             raise
         # The run that had the lock may have removed the file since it was opened here, and a third one made it anew.
         if _is_at(path, file):
-            return file
+            return file, is_new
         os.close(file)
     raise click.UsageError(f"Another run is writing to {output}; wait for its end.")
 
 
-def _opened_file(path: str) -> int | None:
-    """Open the file of the lock, or create it. Return None where another run is just removing it."""
+def _opened_file(path: str) -> tuple[int, bool]:
     try:
         file = create_private(path)
     except FileExistsError:
-        with suppress(FileNotFoundError):
-            return open_beside(path)
-        return None
-    with suppress(OSError):  # a disk without room for it; the file stays empty
+        return open_beside(path), False
+    with suppress(OSError):  # a disk without room for it: the file stays empty
         os.write(file, _CONTENT)
-    return file
+    return file, True
 
 
 def _refuse_foreign(path: str, file: int) -> None:

@@ -16,7 +16,15 @@ from ghl_voice_async.cli.refusal import changed_outside, not_ours, warn
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["WatchedFile", "create_private", "open_beside", "open_output", "open_to_read", "refuse_unless_regular"]
+__all__ = [
+    "WatchedFile",
+    "create_private",
+    "open_beside",
+    "open_output",
+    "open_to_read",
+    "refuse_unless_regular",
+    "remove_created",
+]
 
 _PRIVATE: Final = stat.S_IRUSR | stat.S_IWUSR
 _OTHERS_READ: Final = stat.S_IRGRP | stat.S_IROTH
@@ -82,6 +90,17 @@ def refuse_unless_regular(path: Path) -> None:
     with suppress(FileNotFoundError):
         if not stat.S_ISREG(path.stat().st_mode):
             raise click.UsageError(f"{path} is not a regular file; give another --output.")
+
+
+def remove_created(path: Path, file: int) -> None:
+    """Remove an open output that this run has created, and not a link to it or a file that has its name by now.
+
+    Windows removes no file that is open: an empty one stays there.
+    """
+    real = os.path.realpath(path)
+    with suppress(OSError):
+        if os.path.samestat(os.lstat(real), os.fstat(file)):
+            os.unlink(real)  # noqa: PTH108  # a text
 
 
 def _warn_if_others_read(path: Path, file: int) -> None:

@@ -11,7 +11,7 @@ import click
 
 from ghl_voice_async import CallRef, encode_call_log
 from ghl_voice_async.cli.json_text import UnstorableError, json_text
-from ghl_voice_async.cli.private_file import open_output, refuse_unless_regular
+from ghl_voice_async.cli.private_file import open_output, refuse_unless_regular, remove_created
 from ghl_voice_async.cli.refusal import OutputError, changed_outside, unwritable
 from ghl_voice_async.cli.sqlite_watch import WatchedDatabase, refuse_foreign_beside
 from ghl_voice_async.cli.waiting import Patience
@@ -94,10 +94,10 @@ class SqliteFile:
             self._database = WatchedDatabase(self._path, self._file)
             self._connection = self._prepared()
         except sqlite3.Error as error:
-            os.close(self._file)
+            self._give_up()
             raise OSError(None, str(error)) from None
         except BaseException:
-            os.close(self._file)
+            self._give_up()
             raise
 
     def write(self, call_logs: Iterable[tuple[CallRef, CallLog]]) -> dict[CallRef, UnstorableError]:
@@ -124,10 +124,10 @@ class SqliteFile:
             with self._errors_told(), closing(connection):
                 is_empty = self._finish(connection)
             self._database.check_alone()
+            if is_empty and self._is_new:
+                remove_created(self._path, self._file)
         finally:
             os.close(self._file)
-        if is_empty and self._is_new:
-            os.unlink(os.path.realpath(self._path))  # noqa: PTH108  # and not a link to it
 
     def _connected(self) -> sqlite3.Connection:
         # So that SQLite creates no file, which others could read.
@@ -178,6 +178,12 @@ class SqliteFile:
             # Somebody is reading. The last one to close it, or the next run, brings it into one file.
             connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
         return not rows
+
+    def _give_up(self) -> None:
+        """Close a file that could not be used, and remove it where this run created it."""
+        if self._is_new:
+            remove_created(self._path, self._file)
+        os.close(self._file)
 
     def _refuse_another_than_was_read(self) -> None:
         before = self._before
