@@ -113,9 +113,10 @@ def test_guarantee_63_nothing_is_appended_to_a_file_that_was_changed(
     change(path)
     changed = path.read_bytes()
 
-    for action in (lambda: file.append(LINE), file.close):
-        with pytest.raises(OutputError, match=r"while this run wrote to it\. Check it"):
-            action()
+    with pytest.raises(OutputError, match=r"while this run wrote to it\. Check it"):
+        file.append(LINE)
+    with pytest.raises(OutputError, match=r"while this run wrote to it\. Check it"):
+        file.close()
 
     assert path.read_bytes() == changed
 

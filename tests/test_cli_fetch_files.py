@@ -21,7 +21,7 @@ from ghl_voice_async.cli.sqlite_file import SqliteFile
 from ghl_voice_async.testing import Status, VoiceAIServer, VoiceAIServerProcess
 
 Capture = pytest.CaptureFixture[str]
-KINDS = {"calls.jsonl": JsonlFile, "calls.db": SqliteFile}
+KINDS: dict[str, Any] = {"calls.jsonl": JsonlFile, "calls.db": SqliteFile}
 each_kind = pytest.mark.parametrize("output", [*KINDS])
 
 

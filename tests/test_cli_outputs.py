@@ -120,9 +120,10 @@ def test_a_list_that_somebody_removed_is_noticed(output: Path, path: Path) -> No
     failures.write([failed("gone")])
     path.unlink()
 
-    for action in (lambda: failures.write([failed("gone")]), failures.close):
-        with pytest.raises(OutputError, match=r"failed\.jsonl was removed, renamed or moved"):
-            action()
+    with pytest.raises(OutputError, match=r"failed\.jsonl was removed, renamed or moved"):
+        failures.write([failed("gone")])
+    with pytest.raises(OutputError, match=r"failed\.jsonl was removed, renamed or moved"):
+        failures.close()
 
 
 def test_a_list_that_cannot_be_created_is_an_error(output: Path, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
