@@ -22,6 +22,15 @@ from ghl_voice_async.testing import Status, VoiceAIServer, VoiceAIServerProcess
 
 Capture = pytest.CaptureFixture[str]
 KINDS: dict[str, Any] = {"calls.jsonl": JsonlFile, "calls.db": SqliteFile}
+LIMITED = """
+import resource, sys
+from ghl_voice_async.cli.app import run
+before = resource.getrlimit(resource.RLIMIT_FSIZE)
+resource.setrlimit(resource.RLIMIT_FSIZE, ({room}, before[1]))
+code = run(sys.argv[1:])
+resource.setrlimit(resource.RLIMIT_FSIZE, before)
+sys.exit(code)
+"""
 each_kind = pytest.mark.parametrize("output", [*KINDS])
 
 
@@ -128,8 +137,7 @@ def test_guarantee_63_a_full_disk_is_one_error_and_the_next_run_goes_on(
         command = [sys.executable, "-c", PROGRAM, "fetch", "ids", "--location", "LOC", "--output", output, "--quiet"]
         environment = {**quiet(), "GHL_ACCESS_TOKEN": server.token, "GHL_BASE_URL": server.url}
 
-        limit = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({room}, resource.RLIM_INFINITY)); "
-        command[2] = limit + PROGRAM
+        command[2] = LIMITED.format(room=room)
         full = subprocess.run(command, env=environment, capture_output=True, check=False, text=True)
         left = stored(output)
         command[2] = PROGRAM

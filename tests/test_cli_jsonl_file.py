@@ -197,7 +197,7 @@ def test_lines_of_earlier_versions_are_read(path: Path, line: bytes, ref: CallRe
 
 
 @pytest.mark.parametrize(
-    "line", [b'{"locationId": "A", "x": ' + b"[" * 1100 + b"]" * 1100 + b"}\n", b'{"id": "\xff"}\n']
+    "line", [b'{"locationId": "A", "x": ' + b"[" * 1100 + b"]" * 1100 + b"}\n", b'{"id": "\xff"}\n', b"[]\n"]
 )
 def test_a_line_that_nothing_can_read_is_refused(path: Path, line: bytes) -> None:
     path.write_bytes(line)

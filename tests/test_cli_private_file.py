@@ -196,7 +196,7 @@ def test_a_file_that_is_replaced_just_now_counts_as_missing(path: Path, monkeypa
 
     def replaced(*arguments: object) -> int:
         path.rename(f"{path}.old")
-        path.touch()
+        os.close(opened(path, os.O_CREAT))
         return opened(*arguments)  # type: ignore[arg-type]  # passed on
 
     monkeypatch.setattr(os, "open", replaced)

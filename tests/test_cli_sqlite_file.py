@@ -429,3 +429,12 @@ def test_a_new_database_that_could_not_be_opened_is_removed(path: Path, monkeypa
         SqliteFile(path).open()
 
     assert [*path.parent.iterdir()] == []
+
+
+def test_a_log_that_cannot_be_brought_into_the_database_is_an_error(path: Path) -> None:
+    file = opened(path, A1)
+    assert file._connection is not None
+    file._connection.execute("BEGIN")  # within a transaction, SQLite refuses to leave its log
+
+    with pytest.raises(OutputError, match=r"calls\.db cannot be written: cannot change"):
+        file.close()

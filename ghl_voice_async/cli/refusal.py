@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["OutputError", "changed_outside", "not_ours", "refused_unless", "unwritable", "warn"]
+__all__ = ["OutputError", "changed_outside", "not_ours", "reason", "refused_unless", "unwritable", "warn"]
 
 
 class OutputError(Exception):
