@@ -218,9 +218,12 @@ CHANGES = [rename, replace_by_a_copy, truncate, overwrite, remove_log, replace_l
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_guarantee_63_nothing_is_written_to_a_database_that_was_changed(path: Path, change: Any) -> None:
+def test_guarantee_63_nothing_is_written_to_a_database_that_was_changed(
+    path: Path, change: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     file = opened(path, A1)
     change(path)
+    monkeypatch.setattr(SqliteFile, "_insert", lambda *_: pytest.fail("it was written to"))
 
     for action in (lambda: file.write([(A2, CallLog(id="a2"))]), file.close):
         with pytest.raises(OutputError, match=r"while this run wrote to it\. Check it"):
