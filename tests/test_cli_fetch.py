@@ -387,24 +387,39 @@ def test_a_bad_input_is_one_line_and_nothing_is_written(
     assert voice_ai_server.seen.requests == 0
 
 
-@pytest.mark.parametrize("what", ["input", "output"])
 @pytest.mark.usefixtures("folder")
-def test_a_file_that_cannot_be_read_is_bad_usage(
-    voice_ai_server: VoiceAIServer, monkeypatch: pytest.MonkeyPatch, capsys: Capture, what: str
+def test_an_input_that_cannot_be_read_is_bad_usage(
+    voice_ai_server: VoiceAIServer, monkeypatch: pytest.MonkeyPatch, capsys: Capture
 ) -> None:
     wanted(voice_ai_server)
-    Path("calls.jsonl").touch()
-    name = {"input": "ids", "output": "calls.jsonl"}[what]
     opened = Path.open
 
     def refused(path: Path, *arguments: Any, **settings: Any) -> Any:
-        if path.name == name:
+        if path.name == "ids":
             raise PermissionError(errno.EACCES, "Permission denied")
         return opened(path, *arguments, **settings)
 
     monkeypatch.setattr(Path, "open", refused)
     assert fetch("--quiet") == 2
-    assert f"{name} cannot be read: Permission denied." in error_line(capsys)
+    assert "ids cannot be read: Permission denied." in error_line(capsys)
+
+
+@pytest.mark.usefixtures("folder")
+def test_an_output_that_cannot_be_read_is_bad_usage(
+    voice_ai_server: VoiceAIServer, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    wanted(voice_ai_server)
+    Path("calls.jsonl").touch()
+    opened = os.open
+
+    def refused(path: Any, *arguments: Any, **settings: Any) -> int:
+        if str(path) == "calls.jsonl":
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return opened(path, *arguments, **settings)
+
+    monkeypatch.setattr(os, "open", refused)
+    assert fetch("--quiet") == 2
+    assert "calls.jsonl cannot be read: Permission denied." in error_line(capsys)
 
 
 @pytest.mark.usefixtures("folder")
@@ -464,25 +479,6 @@ def test_two_runs_do_not_write_to_one_output(voice_ai_server: VoiceAIServer, cap
         assert fetch() == 2
     assert "Another run is writing to calls.jsonl; wait for its end." in error_line(capsys)
     assert voice_ai_server.seen.requests == 0
-
-
-@pytest.mark.usefixtures("folder")
-def test_a_disk_that_is_full_ends_the_run_with_one_line_and_the_next_goes_on(
-    voice_ai_server: VoiceAIServer, monkeypatch: pytest.MonkeyPatch, capsys: Capture
-) -> None:
-    wanted(voice_ai_server)
-    write = JsonlFile.write
-
-    def full(self: JsonlFile, call_logs: Any) -> None:
-        write(self, [*call_logs][:1])
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(JsonlFile, "write", full)
-    assert fetch("--quiet") == 1
-    assert error_line(capsys) == "ghl-voice: cannot write: No space left on device\n"
-    monkeypatch.setattr(JsonlFile, "write", write)
-    assert fetch() == 0
-    assert len(lines()) == 20
 
 
 def signalled(server: VoiceAIServerProcess, *signals: signal.Signals, options: tuple[str, ...] = ()) -> tuple[int, str]:
@@ -545,15 +541,14 @@ def test_a_second_signal_does_not_wait_for_what_is_under_way(tmp_path: Path, mon
 
 
 @pytest.mark.parametrize("suffix", [".jsonl", ".db"])
-def test_a_run_that_is_killed_loses_nothing_and_the_last_one_has_every_call_once(tmp_path: Path, suffix: str) -> None:
-    """Promise 39. Thirty kills are in `tests/benchmarks/kills.py`."""
+def test_guarantee_63_a_kill_costs_at_most_what_was_in_flight(tmp_path: Path, suffix: str) -> None:
+    """Thirty kills are in `tests/benchmarks/kills.py`."""
     concurrency = 8
     killed = fetch_and_kill(tmp_path, suffix, calls=200, concurrency=concurrency, kills=2, seed=1)
     assert killed.kills >= 1
     assert [*killed.stored_before] == sorted(killed.stored_before)
     assert len(killed.stored) == len(set(killed.stored)) == 200
-    # Under way, delivered by nobody yet, and two batches on their way to the disk: one written and one waiting.
-    assert killed.fetched_again <= killed.kills * (2 * concurrency + 2 * 64)
+    assert killed.fetched_again <= killed.kills * concurrency
 
 
 def test_what_is_under_way_has_a_few_seconds_after_a_signal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

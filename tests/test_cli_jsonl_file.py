@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -104,7 +105,6 @@ def test_a_file_with_a_torn_line_alone_is_begun_anew(path: Path) -> None:
         (b"no newline", 1),
         (b'{"id": "a1"}\n', 1),
         (b'{"locationId": "A", "id": "a1"}\n{"locationId": 1, "id": "a2"}\n', 2),
-        (b'{"locationId": "A", "id": "a1", "requestedCallId": 1}\n', 1),
         (b'{"locationId": "A", "id": "a1"}\n[]', 2),
         (b"\x00\x01\n", 1),
     ],
@@ -134,16 +134,99 @@ def test_what_was_never_opened_can_be_closed(path: Path) -> None:
 
 
 def test_a_write_that_the_system_does_in_parts_is_done_to_its_end(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    class Slow:
-        def __init__(self) -> None:
-            self.written = b""
+    write = os.write
+    monkeypatch.setattr(os, "write", lambda file, part: write(file, part[:7]))
 
-        def write(self, part: memoryview) -> int:
-            self.written += part[:7]
-            return len(part[:7])
+    add(path, A1)
+
+    assert stored(path) == [A1]
+
+
+KEYS = ("locationId", "requestedCallId", "_locationId", "__requestedCallId")
+VALUES = ("other", 5, None, True, ["x"], {"id": "y"})
+
+
+def as_it_came(line: dict[str, Any]) -> dict[str, Any]:
+    """Read a line back as the page on `fetch` says."""
+    ours = {"locationId", "requestedCallId"}
+    return {key[1:] if key.lstrip("_") in ours else key: value for key, value in line.items() if key not in ours}
+
+
+@pytest.mark.parametrize("requested", ["a1", "another"])
+@pytest.mark.parametrize("value", VALUES)
+def test_a_key_of_the_response_never_collides_with_ours(path: Path, value: Any, requested: str) -> None:
+    body = {"id": "a1", **dict.fromkeys(KEYS, value)}
+    ref = CallRef(requested, "A")
 
     file = JsonlFile(path)
-    slow = Slow()
-    monkeypatch.setattr(file, "_file", slow)
-    file.write([(A1, CallLog(id="a1"))])
-    assert slow.written == b'{"locationId": "A", "id": "a1"}\n'
+    file.open()
+    file.write([(ref, CallLog(id="a1", extra=dict.fromkeys(KEYS, value)))])
+    file.close()
+
+    assert stored(path) == [ref]
+    line = json.loads(path.read_bytes())
+    assert line["locationId"] == "A"
+    assert as_it_came(line) == body
+
+
+def test_keys_that_only_look_like_ours_stay_as_they_are(path: Path) -> None:
+    extra = {"theirlocationId": 1, "x_requestedCallId": 2, "locationIds": 3}
+    file = JsonlFile(path)
+    file.open()
+    file.write([(A1, CallLog(id="a1", extra=extra))])
+    file.close()
+
+    assert json.loads(path.read_bytes()) == {"locationId": "A", "id": "a1", **extra}
+
+
+@pytest.mark.parametrize(
+    ("line", "ref"),
+    [
+        (b'{"locationId": "A", "id": "other", "requestedCallId": "a1"}\n', A1),
+        (b'{"locationId": "A", "id": "a1", "requestedCallId": 5}\n', A1),
+        (b'{"locationId": "A", "id": "a1", "requestedCallId": null, "_locationId": 1}\n', A1),
+        (b'{"id":"a1","locationId":"A"}\n', A1),
+        (b'{"locationId": "A", "id": "a1", "big": 1' + b"0" * 400 + b', "x": "\\ud800"}\n', A1),
+        (b'{"locationId": "A", "id": "a1", "x": ' + b"[" * 1000 + b"]" * 1000 + b"}\n", A1),
+    ],
+)
+def test_lines_of_earlier_versions_are_read(path: Path, line: bytes, ref: CallRef) -> None:
+    path.write_bytes(line)
+
+    assert stored(path) == [ref]
+
+
+@pytest.mark.parametrize(
+    "line", [b'{"locationId": "A", "x": ' + b"[" * 1100 + b"]" * 1100 + b"}\n", b'{"id": "\xff"}\n', b"[]\n"]
+)
+def test_a_line_that_nothing_can_read_is_refused(path: Path, line: bytes) -> None:
+    path.write_bytes(line)
+
+    with pytest.raises(click.UsageError, match="line 1 of"):
+        stored(path)
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [
+        {"x": "\ud800"},
+        {"\udfff": 1},
+        {"x": 10**5000},
+        {"x": float("nan")},
+        {"x": {1, 2}},
+        {"x": b"bytes"},
+        {1: "no text"},
+    ],
+)
+def test_guarantee_37_a_call_log_that_has_no_json_form_fails_alone(path: Path, extra: dict[Any, Any]) -> None:
+    file = JsonlFile(path)
+    file.open()
+    logs = [CallLog(id="a1"), CallLog(id="a2", extra=extra), CallLog(id="b1")]
+
+    refused = file.write(zip((A1, A2, B1), logs, strict=True))
+    nothing = file.write([(A2, logs[1])])
+
+    file.close()
+    assert stored(path) == [A1, B1]
+    assert [*refused] == [*nothing] == [A2]
+    assert "the call log cannot be stored: " in str(refused[A2])

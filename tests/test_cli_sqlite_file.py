@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 from contextlib import closing
 from datetime import UTC, datetime
@@ -12,6 +13,7 @@ import pytest
 
 from ghl_voice_async import CallLog, CallRef, decode_call_log
 from ghl_voice_async.cli import sqlite_file
+from ghl_voice_async.cli.refusal import OutputError
 from ghl_voice_async.cli.sqlite_file import SqliteFile
 
 if TYPE_CHECKING:
@@ -142,7 +144,300 @@ def test_what_was_never_opened_can_be_closed(path: Path) -> None:
     assert not path.exists()
 
 
-def test_what_the_database_complains_of_is_an_os_error(tmp_path: Path) -> None:
-    with pytest.raises(OSError, match="unable to open database file") as caught:
-        SqliteFile(tmp_path / "missing" / "calls.db").open()
-    assert caught.value.strerror == "unable to open database file"
+def test_what_the_database_complains_of_is_an_os_error(path: Path) -> None:
+    path.write_bytes(b"SQLite format 3\x00" + b"\xff" * 2000)
+
+    with pytest.raises(OSError, match="file is not a database") as caught:
+        SqliteFile(path).open()
+
+    assert caught.value.strerror == "file is not a database"
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ghl_voice_async.cli.waiting.LONGEST_WAIT", 0.0)
+
+
+def opened(path: Path, *refs: CallRef) -> SqliteFile:
+    file = SqliteFile(path)
+    file.open()
+    file.write((ref, CallLog(id=ref.call_id)) for ref in refs)
+    return file
+
+
+def modes(path: Path) -> dict[str, int]:
+    return {file.name: file.stat().st_mode & 0o777 for file in path.parent.iterdir()}
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o022, 0o777])
+def test_guarantee_63_all_files_of_a_database_are_its_owners(path: Path, umask: int) -> None:
+    before = os.umask(umask)
+    try:
+        file = opened(path, A1)
+        found = modes(path)
+        file.close()
+    finally:
+        os.umask(before)
+
+    assert found == {"calls.db": 0o600, "calls.db-wal": 0o600, "calls.db-shm": 0o600}
+    assert modes(path) == {"calls.db": 0o600}
+
+
+def rename(path: Path) -> None:
+    path.rename(path.with_name("old.db"))
+
+
+def replace_by_a_copy(path: Path) -> None:
+    rename(path)
+    path.write_bytes(path.with_name("old.db").read_bytes())
+
+
+def truncate(path: Path) -> None:
+    os.truncate(path, 0)
+
+
+def overwrite(path: Path) -> None:
+    with path.open("r+b") as file:
+        file.write(b"something else altogether")
+
+
+def remove_log(path: Path) -> None:
+    path.with_name("calls.db-wal").unlink()
+
+
+def replace_log(path: Path) -> None:
+    remove_log(path)
+    path.with_name("calls.db-wal").touch()
+
+
+def remove_shared_memory(path: Path) -> None:
+    path.with_name("calls.db-shm").unlink()
+
+
+CHANGES = [rename, replace_by_a_copy, truncate, overwrite, remove_log, replace_log, remove_shared_memory]
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_guarantee_63_nothing_is_written_to_a_database_that_was_changed(
+    path: Path, change: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = opened(path, A1)
+    change(path)
+    monkeypatch.setattr(SqliteFile, "_insert", lambda *_: pytest.fail("it was written to"))
+
+    for action in (lambda: file.write([(A2, CallLog(id="a2"))]), file.close):
+        with pytest.raises(OutputError, match=r"while this run wrote to it\. Check it"):
+            action()
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_guarantee_63_a_change_during_a_commit_is_noticed_before_its_end(path: Path, change: Any) -> None:
+    file = opened(path, A1)
+
+    class Changing(str):
+        def __conform__(self, _: object) -> str:  # SQLite asks for it in the middle of the write
+            change(path)
+            return str(self)
+
+        __slots__ = ()
+
+    with pytest.raises(OutputError, match="while this run wrote to it"):
+        file.write([(A2, CallLog(id="a2", summary=Changing("x")))])
+    with pytest.raises(OutputError):
+        file.close()
+
+
+def test_guarantee_63_a_database_that_was_renamed_has_all_that_was_stored(path: Path) -> None:
+    file = opened(path, A1, B1)
+    rename(path)
+
+    with pytest.raises(OutputError, match="was removed, renamed or moved"):
+        file.close()
+
+    for leftover in path.parent.glob("calls.db-*"):
+        leftover.unlink()
+    assert stored(path.with_name("old.db")) == [A1, B1]
+
+
+def test_a_database_whose_log_was_removed_has_all_that_was_stored(path: Path) -> None:
+    file = opened(path, A1, B1)
+    remove_log(path)
+
+    with pytest.raises(OutputError, match=r"calls\.db-wal was removed or replaced"):
+        file.close()
+
+    assert stored(path) == [A1, B1]
+
+
+def test_a_database_that_changed_since_it_was_read_is_not_written_to(path: Path) -> None:
+    add(path, A1)
+    file = SqliteFile(path)
+    assert [*file.stored()] == [A1]
+    replace_by_a_copy(path)
+
+    with pytest.raises(OutputError, match="was replaced by another file"):
+        file.open()
+
+
+def test_a_database_that_appeared_since_there_was_none_is_not_written_to(path: Path) -> None:
+    file = SqliteFile(path)
+    assert [*file.stored()] == []
+    add(path, A1)
+
+    with pytest.raises(OutputError, match="was replaced by another file"):
+        file.open()
+
+    assert stored(path) == [A1]
+
+
+@pytest.mark.parametrize("suffix", ["-wal", "-journal"])
+@pytest.mark.parametrize("content", [b"x", b"a file of somebody else"])
+def test_a_file_beside_the_database_that_is_not_sqlites_is_left_alone(path: Path, suffix: str, content: bytes) -> None:
+    beside = path.with_name(f"calls.db{suffix}")
+    beside.write_bytes(content)
+
+    with pytest.raises(click.UsageError, match=f"calls.db{suffix} is no file of SQLite; give another --output"):
+        SqliteFile(path).open()
+
+    assert (beside.read_bytes(), path.exists()) == (content, False)
+
+
+@pytest.mark.parametrize("suffix", ["-wal", "-journal", "-shm"])
+def test_a_link_beside_the_database_is_refused(path: Path, suffix: str) -> None:
+    target = path.with_name("target")
+    target.write_bytes(b"precious")
+    path.with_name(f"calls.db{suffix}").symlink_to(target)
+
+    with pytest.raises(click.UsageError, match="give another --output"):
+        SqliteFile(path).open()
+
+    assert target.read_bytes() == b"precious"
+
+
+def test_what_a_killed_run_left_beside_the_database_is_used(path: Path) -> None:
+    file = opened(path, A1)
+    for name in ("calls.db", "calls.db-wal", "calls.db-shm"):
+        path.with_name(f"killed-{name}").write_bytes(path.with_name(name).read_bytes())
+    file.close()
+    path.unlink()
+    killed = path.with_name("killed-calls.db")
+
+    opened(killed, A2).close()
+
+    assert stored(killed) == [A1, A2]
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_reader_from_before_is_waited_for(path: Path) -> None:
+    add(path, A1)
+    with closing(sqlite3.connect(path, isolation_level=None)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM call_logs").fetchone()
+        with pytest.raises(OSError, match="another program has had it locked"):
+            SqliteFile(path).open()
+
+    assert stored(path) == [A1]
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_writer_is_waited_for_by_each_step(path: Path) -> None:
+    file = opened(path, A1)
+    with closing(sqlite3.connect(path, isolation_level=None)) as writer:
+        writer.execute("BEGIN IMMEDIATE")
+        with pytest.raises(OutputError, match=r"calls\.db cannot be written: another program has had it locked"):
+            file.write([(A2, CallLog(id="a2"))])
+    file.close()
+    with closing(sqlite3.connect(path, isolation_level=None)) as writer:
+        writer.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(OSError, match="another program has had it locked"):
+            stored(path)
+
+    assert stored(path) == [A1]
+
+
+def test_a_batch_that_waited_for_a_writer_is_written_once(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = opened(path, A1)
+    unfit = CallLog(id="b1", summary="\ud800")
+    writer = sqlite3.connect(path, isolation_level=None)
+    writer.execute("BEGIN IMMEDIATE")
+    monkeypatch.setattr("ghl_voice_async.cli.waiting.time.sleep", lambda _: writer.close())
+
+    refused = file.write([(A2, CallLog(id="a2")), (B1, unfit)])
+
+    file.close()
+    assert [*refused] == [B1]
+    assert stored(path) == [A1, A2]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"summary": "\ud800"},
+        {"extra": {"x": "\udfff"}},
+        {"extra": {"x": 10**5000}},
+        {"duration": 10**400},
+        {"created_at": datetime(2026, 4, 28)},  # noqa: DTZ001  # a time that cannot be encoded
+        {"summary": ["no text"]},
+        {"message_id": 2**70},
+    ],
+)
+def test_guarantee_37_a_call_log_that_sqlite_cannot_hold_fails_alone(path: Path, fields: dict[str, Any]) -> None:
+    file = SqliteFile(path)
+    file.open()
+    logs = [CallLog(id="a1"), CallLog(id="a2", **fields), CallLog(id="b1")]
+
+    refused = file.write(zip((A1, A2, B1), logs, strict=True))
+
+    file.close()
+    assert stored(path) == [A1, B1]
+    assert [*refused] == [A2]
+    assert "the call log cannot be stored: " in str(refused[A2])
+
+
+def test_a_nul_character_is_kept(path: Path) -> None:
+    add(path, A1, summary="a\0b", extra={"x": "c\0d"})
+
+    ((summary, body),) = query(path, "SELECT summary, body FROM call_logs")
+
+    assert (summary, json.loads(body)["x"]) == ("a\0b", "c\0d")
+
+
+def test_a_full_disk_is_an_error_that_names_the_database(path: Path) -> None:
+    file = opened(path, A1)
+    assert file._connection is not None
+    file._connection.execute("PRAGMA max_page_count = 1")
+
+    with pytest.raises(OutputError, match=r"calls\.db cannot be written: database or disk is full\. Mend that"):
+        file.write((ref, CallLog(id=ref.call_id, summary="x" * 100_000)) for ref in (A2, B1))
+
+    file.close()
+    assert stored(path) == [A1]
+
+
+def test_a_database_that_cannot_leave_its_log_is_an_error(path: Path) -> None:
+    file = opened(path, A1)
+    assert file._connection is not None
+    file._connection.execute("DROP TABLE call_logs")
+
+    with pytest.raises(OutputError, match=r"cannot be written: no such table"):
+        file.close()
+
+
+def test_a_new_database_that_could_not_be_opened_is_removed(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(_: SqliteFile) -> sqlite3.Connection:
+        raise sqlite3.OperationalError("disk I/O error")
+
+    monkeypatch.setattr(SqliteFile, "_connected", refused)
+    with pytest.raises(OSError, match="disk I/O error"):
+        SqliteFile(path).open()
+
+    assert [*path.parent.iterdir()] == []
+
+
+def test_a_log_that_cannot_be_brought_into_the_database_is_an_error(path: Path) -> None:
+    file = opened(path, A1)
+    assert file._connection is not None
+    file._connection.execute("BEGIN")  # within a transaction, SQLite refuses to leave its log
+
+    with pytest.raises(OutputError, match=r"calls\.db cannot be written: cannot change"):
+        file.close()

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import signal
 import threading
 from typing import TYPE_CHECKING
@@ -10,6 +11,7 @@ from virtual_time import now, virtual_time
 
 from ghl_voice_async import AuthenticationError, CallLog, CallLogResult, CallRef
 from ghl_voice_async.cli.gate import Gate
+from ghl_voice_async.cli.json_text import UnstorableError
 from ghl_voice_async.cli.outputs import Failures
 from ghl_voice_async.cli.progress import Tally
 from ghl_voice_async.cli.storing import Storing
@@ -34,9 +36,10 @@ class Held:
     def open(self) -> None:
         """Be open."""
 
-    def write(self, call_logs: Iterable[tuple[CallRef, CallLog]]) -> None:
+    def write(self, call_logs: Iterable[tuple[CallRef, CallLog]]) -> dict[CallRef, UnstorableError]:
         assert self.go.wait(60)
         self.batches.append([ref for ref, _ in call_logs])
+        return {}
 
     def close(self) -> None:
         """Be closed."""
@@ -138,3 +141,35 @@ def test_a_second_signal_ends_it_at_once(tmp_path: Path) -> None:
         assert now() - started < 3
 
     test()
+
+
+class OneRefused(Held):
+    """An output that cannot hold one of the call logs."""
+
+    def write(self, call_logs: Iterable[tuple[CallRef, CallLog]]) -> dict[CallRef, UnstorableError]:
+        refused = {ref: UnstorableError(ref, ValueError("no such form")) for ref, _ in call_logs if ref == CALLS[3]}
+        return super().write(call_logs) | refused
+
+
+async def test_guarantee_37_a_call_log_that_cannot_be_stored_is_a_failure_of_that_call(tmp_path: Path) -> None:
+    async def all_at_once() -> AsyncGenerator[CallLogResult, None]:
+        for index, ref in enumerate(CALLS[:5]):
+            call_log = None if index == 1 else CallLog(id=ref.call_id)
+            error = AuthenticationError("no", status=401) if index == 1 else None
+            yield CallLogResult(index, ref, call_log, error)
+
+    output = OneRefused()
+    output.go.set()
+    failures = Failures(tmp_path / "calls.jsonl")
+    stored = Storing(all_at_once(), Gate(None), output, failures, Tally.of(CALLS[:5], None))
+
+    await stored.run(None)
+
+    failures.close()
+    assert stored.tally.fetched == 3
+    assert stored.tally.failed == {"AuthenticationError": 1, "UnstorableError": 1}
+    lines = [json.loads(line) for line in failures.path.read_text().splitlines()]
+    assert [(line["callId"], line["error"]) for line in lines] == [
+        ("call-1", "AuthenticationError"),
+        ("call-3", "UnstorableError"),
+    ]

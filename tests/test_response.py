@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from multidict import CIMultiDict
 
 import ghl_voice_async as ghl
-from ghl_voice_async.redaction import Redaction
 from ghl_voice_async.printable import printable
+from ghl_voice_async.redaction import Redaction
 from ghl_voice_async.response import (
     DailyHeaders,
     Headers,

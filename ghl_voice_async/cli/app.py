@@ -11,6 +11,7 @@ from ghl_voice_async import AuthenticationError, GHLVoiceError, InvalidInputErro
 from ghl_voice_async.cli.demo import demo
 from ghl_voice_async.cli.fetch import fetch
 from ghl_voice_async.cli.get import get
+from ghl_voice_async.cli.refusal import OutputError
 from ghl_voice_async.cli.simulate import simulate
 from ghl_voice_async.cli.streams import OutputLostError, safe_streams
 from ghl_voice_async.printable import printable
@@ -65,6 +66,8 @@ def _run(arguments: Sequence[str]) -> int:
     except OutputLostError as error:
         # A reader that has seen enough, such as `head`, is no mistake to complain of.
         return FAILED if error.errno == errno.EPIPE else _fail(str(error), FAILED)
+    except OutputError as error:
+        return _fail(str(error), FAILED)
     except OSError as error:
         return _fail(f"cannot write: {error.strerror}", FAILED)
     except (click.Abort, KeyboardInterrupt):

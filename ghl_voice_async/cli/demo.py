@@ -14,7 +14,7 @@ from ghl_voice_async import CallRef, GHLVoiceError, RateLimit, VoiceAIClient, Wi
 from ghl_voice_async.cli.gate import Gate
 from ghl_voice_async.cli.jsonl_file import JsonlFile
 from ghl_voice_async.cli.number import Number
-from ghl_voice_async.cli.outputs import Failures
+from ghl_voice_async.cli.outputs import opened
 from ghl_voice_async.cli.progress import Tally
 from ghl_voice_async.cli.storing import Storing
 from ghl_voice_async.cli.streams import console
@@ -92,14 +92,11 @@ async def _fetch(
     gate = Gate(WindowRateLimiter(rate_limit))
     tally = Tally.of(wanted, rate_limit)
     output = JsonlFile(path)
-    output.open()
-    try:
+    with opened(output, path) as failures:
         async with VoiceAIClient(server.token, base_url=server.url, timeout=_TIMEOUT, rate_limit=gate) as client:
             client.add_hook(tally.see)
             results = client.fetch_call_logs(wanted)
-            await Storing(results, gate, output, Failures(path), tally).run(terminal)
-    finally:
-        output.close()
+            await Storing(results, gate, output, failures, tally).run(terminal)
     return tally
 
 

@@ -17,8 +17,9 @@ from ghl_voice_async.cli.connection import base_url_option, location_option, tok
 from ghl_voice_async.cli.estimate import expectation
 from ghl_voice_async.cli.feed import Feed
 from ghl_voice_async.cli.gate import Gate
+from ghl_voice_async.cli.in_flight import InFlightLimiter
 from ghl_voice_async.cli.lock import locked
-from ghl_voice_async.cli.outputs import Failures, output_at
+from ghl_voice_async.cli.outputs import opened, output_at
 from ghl_voice_async.cli.progress import Tally
 from ghl_voice_async.cli.rate import rate_limit_option
 from ghl_voice_async.cli.refusal import refused_unless
@@ -88,21 +89,19 @@ def fetch(
             return 0
         tally = Tally(Counter(calls.counts()), rate_limit, total=len(calls))
         gate = Gate(None if rate_limit is None else WindowRateLimiter(rate_limit))
-        client = VoiceAIClient(token, base_url=base_url, rate_limit=gate, max_connections=concurrency)
+        in_flight = InFlightLimiter(gate, concurrency)
+        client = VoiceAIClient(token, base_url=base_url, rate_limit=in_flight, max_connections=concurrency)
         feed = Feed(calls)
         results = client.fetch_call_logs(
             _until_shut(gate, feed.calls()), location_id, concurrency=concurrency, look_ahead=feed.look_ahead
         )
-        client.add_hook(tally.see)
-        with refused_unless(output_path, "written"):
-            output.open()
-        failures = Failures(output_path)
+        for hook in (tally.see, in_flight.see):
+            client.add_hook(hook)
         terminal = None if quiet else console(stderr=True)
-        try:
+        with opened(output, output_path) as failures:
             if tally.total:
-                asyncio.run(_run(client, Storing(feed.results(results), gate, output, failures, tally), terminal))
-        finally:
-            output.close()
+                storing = Storing(feed.results(results), gate, output, failures, tally, in_flight)
+                asyncio.run(_run(client, storing, terminal))
     if terminal is not None and tally.total:
         terminal.print(summary(tally, failures.path), soft_wrap=True)
     if tally.done < tally.total:

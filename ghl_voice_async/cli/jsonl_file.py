@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from typing import IO, TYPE_CHECKING, Any, Final
-
-import click
+import re
+from typing import TYPE_CHECKING, Any, Final
 
 from ghl_voice_async import CallRef, DecodeError, decode_call_log, encode_call_log
+from ghl_voice_async.cli.appended_file import AppendedFile, foreign_line
+from ghl_voice_async.cli.json_text import UnstorableError, json_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -18,84 +19,75 @@ if TYPE_CHECKING:
 __all__ = ["JsonlFile"]
 
 _BEGINNING: Final = b'{"locationId": '
-_PIECE: Final = 65536
-# These end a line for some readers, as for `str.splitlines`, and JSON may have them within text.
-_LINE_ENDS: Final = str.maketrans({end: f"\\u{ord(end):04x}" for end in "\x85\u2028\u2029"})
+_OUR_KEYS: Final = ("locationId", "requestedCallId")
+_LIKE_OUR_KEYS: Final = re.compile(f"_*({'|'.join(_OUR_KEYS)})")
 
 
 class JsonlFile:
     """An output that is appended to. Only lines that have their end count: a last one without it is cut off.
 
-    The `id` of a line is that of the answer. Where another call was asked for, it is in `requestedCallId`.
+    The `id` of a line is that of the response. Where another call was asked for, it is in `requestedCallId`. A key of
+    the response that is called like one of these two has an underscore in front, and so has one that looks so already.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._is_new = not path.exists()
-        self._file: IO[bytes] | None = None
+        self._file = AppendedFile(path, _BEGINNING)
 
     def stored(self) -> Iterator[CallRef]:
         """Give the calls that are in the file. Raises `click.UsageError` for a file that is something else."""
-        try:
-            with self._path.open("rb") as lines:
-                for number, line in enumerate(lines, 1):
-                    if line.endswith(b"\n"):
-                        yield self._ref(line, number)
-                    elif line[: len(_BEGINNING)] != _BEGINNING[: len(line)]:
-                        raise self._foreign(number)
-        except FileNotFoundError:
-            return
+        for number, line in enumerate(self._file.whole_lines(), 1):
+            ref = _ref(line)
+            if ref is None:
+                raise foreign_line(self._path, number)
+            yield ref
 
     def open(self) -> None:
         """Open the file for writing, and cut off a last line that a killed run left without its end."""
-        self._file = self._path.open("ab+", buffering=0)
-        self._file.truncate(_end_of_last_line(self._file))
+        self._file.open()
 
-    def write(self, call_logs: Iterable[tuple[CallRef, CallLog]]) -> None:
-        """Append call logs, with one write for all of them."""
-        assert self._file is not None  # noqa: S101  # opened before
-        rest = memoryview("".join(_line(*item) for item in call_logs).encode())
-        while rest:
-            rest = rest[self._file.write(rest) :]
+    def write(self, call_logs: Iterable[tuple[CallRef, CallLog]]) -> dict[CallRef, UnstorableError]:
+        """Append call logs, with one write for all of them, and return those that have no JSON form."""
+        lines, refused = [], {}
+        for ref, call_log in call_logs:
+            try:
+                lines.append(_line(ref, call_log))
+            except Exception as error:  # noqa: BLE001  # a fault of one call log stays with that call log
+                refused[ref] = UnstorableError(ref, error)
+        if lines:
+            self._file.append(b"".join(lines))
+        return refused
 
     def close(self) -> None:
         """Close the file, and remove it where this run made it and nothing is in it."""
-        if self._file is not None:
-            is_empty = self._file.seek(0, 2) == 0
-            self._file.close()
-            if is_empty and self._is_new:
-                self._path.unlink()
-
-    def _ref(self, line: bytes, number: int) -> CallRef:
-        try:
-            call_log = decode_call_log(line)
-        except DecodeError:
-            raise self._foreign(number) from None
-        call_id, location_id = call_log.extra.get("requestedCallId", call_log.id), call_log.extra.get("locationId")
-        if not isinstance(call_id, str) or not isinstance(location_id, str):
-            raise self._foreign(number)
-        return CallRef(call_id, location_id)
-
-    def _foreign(self, number: int) -> click.UsageError:
-        return click.UsageError(f"line {number} of {self._path} is none that fetch writes; give another --output.")
+        self._file.close()
 
 
-def _line(ref: CallRef, call_log: CallLog) -> str:
-    location: dict[str, Any] = {"locationId": ref.location_id}
-    body = location | encode_call_log(call_log) | location
+def _line(ref: CallRef, call_log: CallLog) -> bytes:
+    line: dict[str, Any] = {"locationId": ref.location_id}
     if call_log.id != ref.call_id:
-        body["requestedCallId"] = ref.call_id
-    return json.dumps(body, ensure_ascii=False).translate(_LINE_ENDS) + "\n"
+        line["requestedCallId"] = ref.call_id
+    for key, value in encode_call_log(call_log).items():
+        line[f"_{key}" if key.endswith(_OUR_KEYS) and _LIKE_OUR_KEYS.fullmatch(key) else key] = value
+    return json_line(line)
 
 
-def _end_of_last_line(file: IO[bytes]) -> int:
-    """Return the size of all whole lines together."""
-    end = file.seek(0, 2)
-    while end:
-        start = max(end - _PIECE, 0)
-        file.seek(start)
-        newline = file.read(end - start).rfind(b"\n")
-        if newline >= 0:
-            return start + newline + 1
-        end = start
-    return 0
+def _ref(line: bytes) -> CallRef | None:
+    """Return the call of a line, or None for a line that is something else.
+
+    In lines of earlier versions, a `requestedCallId` that is no string is a key of the response.
+    """
+    try:
+        try:
+            body = json.loads(line)
+        except RecursionError:
+            call_log = decode_call_log(line)
+            body = {**call_log.extra, "id": call_log.id}
+    except (DecodeError, ValueError):
+        return None
+    if not isinstance(body, dict):
+        return None
+    call_id, location_id = body.get("requestedCallId"), body.get("locationId")
+    if not isinstance(call_id, str):
+        call_id = body.get("id")
+    return CallRef(call_id, location_id) if isinstance(call_id, str) and isinstance(location_id, str) else None

@@ -3,21 +3,40 @@
 from __future__ import annotations
 
 import json
+import os
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 import click
 
 from ghl_voice_async import GHLVoiceError, StatusError
+from ghl_voice_async.cli.appended_file import AppendedFile
+from ghl_voice_async.cli.json_text import LINE_ENDS
 from ghl_voice_async.cli.jsonl_file import JsonlFile
+from ghl_voice_async.cli.private_file import create_private, open_beside
+from ghl_voice_async.cli.refusal import OutputError, changed_outside, not_ours, refused_unless, unwritable
 from ghl_voice_async.cli.sqlite_file import SqliteFile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from ghl_voice_async import CallLog, CallLogResult, CallRef
+    from ghl_voice_async.cli.json_text import UnstorableError
 
-__all__ = ["Failures", "Output", "output_at"]
+__all__ = ["Failures", "Output", "opened", "output_at"]
+
+_BEGINNING: Final = b'{"callId": '
+
+
+class Closable(Protocol):
+    """Something that has to be closed."""
+
+    def close(self) -> None:
+        """Close it."""
+
+
+F = TypeVar("F", bound=Closable)
 
 
 class Output(Protocol):
@@ -30,11 +49,15 @@ class Output(Protocol):
     def open(self) -> None:
         """Open it for writing."""
 
-    def write(self, call_logs: Iterable[tuple[CallRef, CallLog]]) -> None:
-        """Add call logs, which are there to stay when this returns."""
+    def write(self, call_logs: Iterable[tuple[CallRef, CallLog]]) -> dict[CallRef, UnstorableError]:
+        """Add call logs, which are there to stay when this returns. Return those that it cannot hold.
+
+        Raises `OutputError` where nothing more can be added: the disk is full, or another program changed the file.
+        """
+        ...  # likewise
 
     def close(self) -> None:
-        """Close it."""
+        """Close it. Raises `OutputError` where what was added is not there to stay."""
 
 
 _KINDS: Final[dict[str, Callable[[Path], Output]]] = {".jsonl": JsonlFile, ".sqlite": SqliteFile, ".db": SqliteFile}
@@ -48,19 +71,70 @@ def output_at(path: Path) -> Output:
     return kind(path)
 
 
+@contextmanager
+def opened(output: Output, path: Path) -> Iterator[Failures]:
+    """Open an output and its file of failures, and close both. Of several errors the first one is raised."""
+    with refused_unless(path, "written"):
+        output.open()
+    with _closed_after(output), _closed_after(Failures(path)) as failures:
+        yield failures
+
+
+@contextmanager
+def _closed_after(file: F) -> Iterator[F]:
+    try:
+        yield file
+    except BaseException:
+        with suppress(OutputError):
+            file.close()
+        raise
+    file.close()
+
+
 class Failures:
-    """The file of what failed in the last run: it is written anew by each, and only there when something did."""
+    """The file of what failed in the last run: it is written anew by each, and only there when something did.
+
+    The one of the run before is removed. Raises `click.UsageError` for a file of this name that no run wrote.
+    """
 
     def __init__(self, output: Path) -> None:
         self.path: Path = Path(f"{output}.failed.jsonl")
-        self.path.unlink(missing_ok=True)
+        self._file: AppendedFile | None = None
+        with refused_unless(self.path, "written"), suppress(FileNotFoundError):
+            os.close(open_beside(self.path))
+            with suppress(click.UsageError):
+                if all(line.startswith(_BEGINNING) for line in AppendedFile(self.path, _BEGINNING).whole_lines()):
+                    self.path.unlink()
+                    return
+            raise not_ours(self.path, "is no list of failed calls")
 
     def write(self, results: Iterable[CallLogResult]) -> None:
         """Append one line for each failed call."""
-        lines = "".join(json.dumps(_failure(result), ensure_ascii=False) + "\n" for result in results)
+        lines = b"".join(_line(result) for result in results)
         if lines:
-            with self.path.open("a", encoding="utf-8") as file:
-                file.write(lines)
+            if self._file is None:
+                self._file = self._created()
+            self._file.append(lines)
+
+    def close(self) -> None:
+        """Close the file. Raises `OutputError` where what was appended is not there to stay."""
+        if self._file is not None:
+            self._file.close()
+
+    def _created(self) -> AppendedFile:
+        file = AppendedFile(self.path, _BEGINNING)
+        try:
+            file.open(lambda path: (create_private(path), True))
+        except FileExistsError:
+            raise changed_outside(self.path, "was created by another program") from None
+        except OSError as error:
+            raise unwritable(self.path, error) from None
+        return file
+
+
+def _line(result: CallLogResult) -> bytes:
+    text = json.dumps(_failure(result), ensure_ascii=False).translate(LINE_ENDS)
+    return f"{text}\n".encode(errors="backslashreplace")  # a lone surrogate, as JSON escapes it
 
 
 def _failure(result: CallLogResult) -> dict[str, object]:

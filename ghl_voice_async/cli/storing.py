@@ -9,16 +9,18 @@ from typing import TYPE_CHECKING, Final
 
 from attrs import define, field
 
+from ghl_voice_async import CallLogResult
 from ghl_voice_async.cli.gate import Gate, GateShutError
 from ghl_voice_async.cli.progress import Tally, show_progress
 from ghl_voice_async.cli.signals import call_when_asked_to_stop
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Sequence
+    from collections.abc import AsyncGenerator, Mapping, Sequence
 
     from rich.console import Console
 
-    from ghl_voice_async import CallLogResult
+    from ghl_voice_async import CallRef
+    from ghl_voice_async.cli.in_flight import InFlightLimiter
     from ghl_voice_async.cli.outputs import Failures, Output
 
 __all__ = ["Storing"]
@@ -41,6 +43,8 @@ class Storing:
     output: Output
     failures: Failures
     tally: Tally
+    in_flight: InFlightLimiter | None = None
+    """Bounds what is fetched and not stored, where that matters."""
     _pending: list[CallLogResult] = field(factory=list, init=False)
     _news: asyncio.Event = field(factory=asyncio.Event, init=False)
     _room: asyncio.Event = field(factory=asyncio.Event, init=False)
@@ -80,12 +84,17 @@ class Storing:
         while self._pending:
             batch, self._pending = self._pending, []
             self._room.set()
-            await asyncio.to_thread(self._store, batch)
-            self.tally.add(batch)
+            self.tally.add(await asyncio.to_thread(self._store, batch))
+            if self.in_flight is not None:
+                self.in_flight.end(batch)
 
-    def _store(self, batch: Sequence[CallLogResult]) -> None:
-        self.output.write([(result.ref, result.unwrap()) for result in batch if result.ok])
+    def _store(self, batch: Sequence[CallLogResult]) -> Sequence[CallLogResult]:
+        """Store results, and return them: a call log that the output cannot hold has become a failure."""
+        refused = self.output.write([(result.ref, result.unwrap()) for result in batch if result.ok])
+        if refused:
+            batch = [_failed(result, refused) for result in batch]
         self.failures.write(result for result in batch if not result.ok)
+        return batch
 
     def _stop(self, collector: asyncio.Task[None]) -> None:
         if self.gate.is_shut:
@@ -93,3 +102,8 @@ class Storing:
         else:
             self.gate.shut()
             asyncio.get_running_loop().call_later(_GRACE, collector.cancel)
+
+
+def _failed(result: CallLogResult, refused: Mapping[CallRef, Exception]) -> CallLogResult:
+    error = refused.get(result.ref) if result.ok else result.error
+    return result if error is None else CallLogResult(result.index, result.ref, error=error)
