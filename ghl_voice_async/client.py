@@ -27,10 +27,10 @@ if TYPE_CHECKING:
     import aiohttp
 
     from ghl_voice_async.bulk import Calls
-    from ghl_voice_async.call import Answer
+    from ghl_voice_async.call import Answer, Turn
     from ghl_voice_async.hooks import Hook
     from ghl_voice_async.models import CallLog
-    from ghl_voice_async.rate_limit import ImmediateRateLimiter, RateLimitState
+    from ghl_voice_async.rate_limit import RateLimitState
     from ghl_voice_async.result import CallLogResult
 
 __all__ = ["VoiceAIClient"]
@@ -179,9 +179,9 @@ class VoiceAIClient:
             message = f"unclosed {self!r}: use `async with`, or await its aclose()"
             warnings.warn(message, ResourceWarning, stacklevel=2, source=self)
 
-    def _fetch(self, ref: CallRef, rate_limiter: ImmediateRateLimiter) -> Awaitable[Answer]:
+    def _fetch(self, ref: CallRef, turn: Turn) -> Awaitable[Answer]:
         request = call_log_request(self._base_url, self._headers, *ref)
-        return self._session.run(request, rate_limiter=rate_limiter)
+        return self._session.run(request, turn=turn)
 
     def __repr__(self) -> str:
         # Tracebacks with local variables show clients whose arguments were refused, too.

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from attrs import define, field
 
 from ghl_voice_async.auth import TokenProvider, bearer_token
-from ghl_voice_async.call import Answer, Call
+from ghl_voice_async.call import Answer, Call, Turn
 from ghl_voice_async.errors import ClientClosedError, DeadlineExceededError, GHLVoiceError, StatusError, TransportError
 from ghl_voice_async.hooks import Hooks
 from ghl_voice_async.lifecycle import Lifecycle
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from ghl_voice_async.transport import Transport
 
 __all__ = ["Session"]
+
+_REFUSED: Final = frozenset({401, 403})
 
 
 @define(eq=False)
@@ -41,14 +43,16 @@ class Session:
         request: Request,
         *,
         deadline: float | None = None,
-        rate_limiter: ImmediateRateLimiter | None = None,
+        turn: Turn | None = None,
     ) -> Answer:
         """Run one call to its end. Every error of ours that leaves here names the call and its attempts.
 
-        `rate_limiter` takes the place of the session's: a bulk has a view of it for each of its calls.
+        `turn` takes the place of the session's rate limiter: a bulk has one for each of its calls.
         """
         loop = asyncio.get_running_loop()
-        call = Call(request, rate_limiter or self.rate_limiter, self.retry, self.hooks, loop.time)
+        call = Call(request, turn or self.rate_limiter, self.retry, self.hooks, loop.time)
+        if turn is not None:
+            call.turn = turn
         try:
             scope = call.scope = self._lifecycle.begin(loop, deadline)
             try:
@@ -103,11 +107,15 @@ class Session:
             if response.status != 401 or call.told_of_refusal:
                 break
             call.told_of_refusal = True
+            if call.turn is not None:
+                call.turn.pause()
             await self.tokens.token_refused(location_id, token)
             refused, token = token, bearer_token(await self.tokens.get_token(location_id))
             if token == refused:
                 break
         failure = status_error(response, secret=token) or truncation_error(response)
         if failure is not None:
+            if call.turn is not None and response.status in _REFUSED:
+                call.turn.refuse(token)
             raise failure
         return response

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import click
 from rich.console import Console
 
-from ghl_voice_async import VoiceAIClient, WindowRateLimiter
+from ghl_voice_async import AuthenticationError, PermissionDeniedError, VoiceAIClient, WindowRateLimiter
 from ghl_voice_async.cli.call_list import read_call_list
 from ghl_voice_async.cli.connection import base_url_option, location_option, token_file_option, token_from
 from ghl_voice_async.cli.estimate import expectation
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from ghl_voice_async.cli.outputs import Output
 
 __all__ = ["fetch"]
+
+_REFUSALS = {"AuthenticationError", "PermissionDeniedError"}
 
 
 @click.command()
@@ -95,6 +97,10 @@ def fetch(
         try:
             if todo:
                 asyncio.run(_run(client, Storing(results, gate, output, failures, tally), console))
+        except (AuthenticationError, PermissionDeniedError):
+            if not tally.fetched and tally.failed.keys() <= _REFUSALS:  # a wrong token says nothing of the calls
+                failures.path.unlink(missing_ok=True)
+            raise
         finally:
             output.close()
     if console is not None and todo:
