@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable, Coroutine, Iterable
 from copy import copy
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from attrs import define, field
 
@@ -221,7 +221,7 @@ class Bulk(Generic[A]):
         if self._is_creating:  # by an eager task factory, and workers that start each other would recurse
             await asyncio.sleep(0)
         self._is_starting = False
-        task: asyncio.Task[None] = asyncio.current_task()  # type: ignore[assignment]
+        task = cast("asyncio.Task[None]", asyncio.current_task())
         while (item := self._next()) is not None:
             position, ref = item
             turn = self._turns[task] = _Turn(self, ref.location_id)

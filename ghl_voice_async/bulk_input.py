@@ -36,7 +36,7 @@ def read_reference(given: object, location_id: str | None) -> tuple[CallRef, Inv
 
 
 def source_of(calls: Iterable[object] | AsyncIterable[object]) -> AsyncIterator[object]:
-    """Return the items of an input, be it async or not."""
+    """Return the items of an input, which may be async."""
     return aiter(calls) if isinstance(calls, AsyncIterable) else _each(calls)
 
 

@@ -126,9 +126,14 @@ class VoiceAIClient:
         To leave the loop early, close the generator, with `contextlib.aclosing` best: that cancels what is in flight
         and waits for its end.
 
-        Raises `InvalidInputError` at once for arguments that cannot be right. In the loop, after the results of all
-        that was fetched, `AuthenticationError` for a token that was refused with no other to try and
-        `ClientClosedError` are raised, and, after the results of all that was read, what the input itself raised.
+        A refused token costs its own location only. A 401 or 403 is the result of its call. After a second one with
+        the same token, and no accepted request in between, the location's other calls get that error as their result,
+        and nothing more is sent for them.
+
+        Raises `InvalidInputError` at once for arguments that cannot be right. The loop raises `AuthenticationError` or
+        `PermissionDeniedError` after the results when every location within `look_ahead` is refused. It raises
+        `ClientClosedError` after the results of all that was fetched, and what the input raised after the results of
+        all that was read.
         """
         if isinstance(calls, str | bytes | bytearray | CallRef) or not isinstance(calls, Iterable | AsyncIterable):
             raise InvalidInputError(f"calls must be an iterable of call ids or CallRefs, not {type(calls).__name__}")

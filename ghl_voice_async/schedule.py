@@ -99,7 +99,7 @@ class Schedule(Generic[R]):
 
     @property
     def is_refused(self) -> bool:
-        """Whether each location that was heard of has refused its calls: within `look_ahead`, or to the end."""
+        """Whether all locations have refused their calls, within `look_ahead` or at the end of the input."""
         if self._sharing.open_locations:
             return False
         if self._refused_in_a_row >= self._look_ahead:
@@ -120,7 +120,7 @@ class Schedule(Generic[R]):
         self.read += 1
 
     def reject(self, result: R, *, is_refused: bool = False) -> None:
-        """Take in the result of the next item of the input, which cannot be fetched, or is of a refused location."""
+        """Record the result of the next item of the input, which is not fetched."""
         self.read += 1
         self._refused_in_a_row += is_refused
         self._keep(result)
@@ -171,7 +171,7 @@ class Schedule(Generic[R]):
         self._sharing.leave_place(self._sharing.locations[location_id])
 
     def set_returning(self, location_id: str, *, is_returning: bool) -> None:
-        """Take in whether calls of a location have waited, and want a place again."""
+        """Record whether calls of a location have waited, and need a place again."""
         self._sharing.set_returning(self._sharing.locations[location_id], is_returning=is_returning)
 
     def next_to_return(self) -> str | None:
@@ -180,18 +180,18 @@ class Schedule(Generic[R]):
         return None if location is None else location.id
 
     def take_place(self, location_id: str) -> None:
-        """Take in that a returning call of a location has a place again."""
+        """Record that a returning call of a location has a place again."""
         self._sharing.take_place(self._sharing.locations[location_id])
 
     def hear(self, location_id: str, status: int | None) -> None:
-        """Take in the status of a response, or None where an attempt ended without one."""
+        """Record the status of a response, or None for an attempt without one."""
         self._sharing.hear(self._sharing.locations[location_id], status)
 
     def refuse(self, location_id: str, token: object) -> list[Item] | None:
-        """Take in that a location refused a call with a token, which is compared and nothing else.
+        """Record that a location refused a call with this token.
 
-        Where another call was refused with the same one, and none accepted in between, it is closed. Then return its
-        calls that have not begun: they have no other result than that refusal. Otherwise return None.
+        The second refusal with the same token, with no accepted request in between, closes the location. Return its
+        calls that have not begun in that case, whose result is the refusal. Return None in all others.
         """
         location = self._sharing.locations[location_id]
         if location.is_closed or not self._sharing.refuse(location, token):
@@ -202,7 +202,7 @@ class Schedule(Generic[R]):
         return [*left]
 
     def keep_refused(self, result: R) -> None:
-        """Take in the result of a call that `refuse` returned."""
+        """Record the result of a call that `refuse` returned."""
         self._refused_in_a_row += 1
         self._keep(result)
 

@@ -371,7 +371,7 @@ def test_guarantee_25_a_loop_closed_under_a_bulk_leaves_all_permits_whole() -> N
     loop.close()
     for task in tasks:
         task._log_destroy_pending = False  # type: ignore[attr-defined]  # what asyncio would complain of
-        task.get_coro().close()  # type: ignore[union-attr]
+        task.get_coro().close()
     tasks.clear()
 
     assert limiter._queues["A"].window.under_way + limiter._queues["B"].window.under_way == 0

@@ -185,6 +185,7 @@ def test_a_call_that_is_about_to_ask_leaves_no_place_idle() -> None:
     """Or an input of one location would be read ahead as far as it may be, item by item."""
     schedule_ = schedule(concurrency=2, look_ahead=100)
     add(schedule_, *"AAAAA")
+    schedule_.hear("A", 200)
     schedule_.begin()
     assert (schedule_.has_room, schedule_.is_short) == (False, False)
     schedule_.wait("A")
@@ -277,10 +278,10 @@ class Run:
     def settle(self) -> None:
         """Do what is done at once: those that have a permit go first, then others begin and leave their place."""
         while (location_id := self.schedule.next_to_return()) is not None:
-            item = next(item for item in self.returning if location_of(item) == location_id)
+            first = next(item for item in self.returning if location_of(item) == location_id)
             self.schedule.take_place(location_id)
-            self.returning.remove(item)
-            self.sending.append(item)
+            self.returning.remove(first)
+            self.sending.append(first)
             is_returning = any(location_of(item) == location_id for item in self.returning)
             self.schedule.set_returning(location_id, is_returning=is_returning)
         while (item := self.schedule.begin()) is not None:
