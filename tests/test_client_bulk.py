@@ -400,3 +400,21 @@ async def test_a_bad_id_costs_neither_a_permit_nor_a_request(server: VoiceAIServ
         assert client.rate_limits == {}
     assert [type(result.error) for result in results] == [InvalidInputError] * 5
     assert server.seen.requests == 0
+
+
+@pytest.mark.parametrize("kind", ["RequestEvent", "ResponseEvent", "RetryEvent"])
+async def test_guarantee_37_a_hook_that_raises_no_exception_ends_the_bulk(server: VoiceAIServer, kind: str) -> None:
+    """And the permit of its call is given back, which the client checks when it is left."""
+    told = 0
+
+    def hook(event: Any) -> None:
+        nonlocal told
+        told += type(event).__name__ == kind
+        if told == 3:
+            raise SystemExit(3)
+
+    server.fail(Status(503), times=20)
+    async with client_of(server, rate_limit=RateLimit()) as client:
+        client.add_hook(hook)
+        with pytest.raises(SystemExit):
+            await drained(client.fetch_call_logs(server.call_ids(50), server.location_id))
