@@ -292,13 +292,15 @@ class Bulk(Generic[A]):
     def _abort(self, failure: BaseException) -> None:
         """Stop, and end the calls that wait for something else than their response."""
         self._stop(failure)
-        this = None if self._loop.is_closed() else asyncio.current_task()
+        if self._loop.is_closed():  # a worker was collected after that
+            return
+        this = asyncio.current_task()
         for task, turn in self._turns.items():
             if task is not this and not (turn.sent and turn.has_place):
                 task.cancel()
 
     def _start(self, run: Callable[..., Coroutine[Any, Any, None]], *arguments: Any) -> None:  # noqa: ANN401  # of `run`
-        if self._loop.is_closed():  # a worker was collected after that
+        if self._loop.is_closed():  # likewise
             return
         self._is_creating = True
         task = asyncio.create_task(run(*arguments), name="ghl-voice-async bulk")

@@ -355,12 +355,13 @@ async def test_a_timeout_of_the_inputs_own_is_not_taken_for_that_of_the_bulk() -
         await results.aclose()
 
 
-def test_guarantee_25_a_loop_closed_under_a_bulk_leaves_all_permits_whole() -> None:
+@pytest.mark.parametrize("concurrency", [1, 5])
+def test_guarantee_25_a_loop_closed_under_a_bulk_leaves_all_permits_whole(concurrency: int) -> None:
     limiter = WindowRateLimiter(RateLimit(1, 1.0))
     played = Played(limiter, latencies={"call-1": 100.0, "call-3": 100.0})
-    calls = [CallRef(id_, "AABB"[number]) for number, id_ in enumerate(ids(4))]
+    calls = [CallRef(id_, "AABBAAAABBBB"[number]) for number, id_ in enumerate(ids(12))]
     loop = asyncio.new_event_loop()
-    bulks = [played.run(calls, None, concurrency=1)]
+    bulks = [played.run(calls, None, concurrency=concurrency)]
 
     async def begin() -> None:
         await anext(bulks[0])

@@ -6,7 +6,7 @@ import asyncio
 import sys
 from collections import Counter
 from contextlib import aclosing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from attrs import define, field
@@ -127,10 +127,16 @@ async def test_places_are_shared_out_evenly_among_locations_that_respond() -> No
     assert all(hanging.most[name] >= 4 for name in "ABCD")
 
 
-def run_with(factory: str | None) -> list[tuple[int, bool]]:
+def begin_at_once(loop: asyncio.AbstractEventLoop, coroutine: Any, **settings: Any) -> asyncio.Task[Any]:
+    """Run the first step of a task as it is made, as `asyncio.eager_task_factory` does."""
+    if coroutine.__qualname__.startswith("Bulk."):
+        assert coroutine.send(None) is None  # it lets the loop have a turn
+    return asyncio.Task(coroutine, loop=loop, **settings)
+
+
+def run_with(factory: Any) -> list[tuple[int, bool]]:
     async def scenario() -> list[tuple[int, bool]]:
-        if factory is not None:
-            asyncio.get_running_loop().set_task_factory(getattr(asyncio, factory))
+        asyncio.get_running_loop().set_task_factory(factory)
         hanging = Hanging(set())
         bulk = Bulk(hanging.fetch, as_it_is, Unlimited(), concurrency=3000, look_ahead=10_000, ordered=True)
         without_debugging()
@@ -143,4 +149,35 @@ def run_with(factory: str | None) -> list[tuple[int, bool]]:
 
 @pytest.mark.skipif(sys.version_info < (3, 12), reason="asyncio.eager_task_factory is new in Python 3.12")
 def test_an_eager_task_factory_does_not_recurse_and_changes_no_result() -> None:
-    assert run_with("eager_task_factory") == run_with(None)
+    assert run_with(getattr(asyncio, "eager_task_factory")) == run_with(None)  # noqa: B009  # mypy looks at 3.11
+
+
+def test_tasks_that_begin_at_once_do_not_recurse_and_change_no_result() -> None:
+    assert run_with(begin_at_once) == run_with(None)
+
+
+@virtual_time
+async def test_a_request_sent_in_place_of_another_keeps_the_place_of_its_call() -> None:
+    """It holds a connection, for which a call in its place would wait."""
+    sent = []
+
+    class Slow(Unlimited):
+        def acquire_at_once(self, location_id: str, *, max_pause: float) -> None:  # type: ignore[override]  # never
+            pass
+
+        async def acquire(self, location_id: str, *, max_pause: float) -> Unlimited:
+            await asyncio.sleep(1.0)
+            return self
+
+    async def fetch(ref: CallRef, turn: Turn) -> CallLog:
+        for _ in range(2):
+            permit = await acquired(turn, ref.location_id)
+            sent.append(ref.call_id)
+            permit.release(status=None, headers={})
+        return CallLog(id=ref.call_id)
+
+    bulk = Bulk(fetch, as_it_is, Slow(), concurrency=1, look_ahead=100, ordered=False)  # type: ignore[arg-type]  # as above
+
+    await drained(bulk.results(calls_of(["A", "B"], 1), None))
+
+    assert sent == ["A-0", "A-0", "B-0", "B-0"]
