@@ -176,7 +176,7 @@ async def test_a_request_sent_in_place_of_another_keeps_the_place_of_its_call() 
             permit.release(status=None, headers={})
         return CallLog(id=ref.call_id)
 
-    bulk = Bulk(fetch, as_it_is, Slow(), concurrency=1, look_ahead=100, ordered=False)  # type: ignore[arg-type]  # as above
+    bulk = Bulk(fetch, as_it_is, Slow(), concurrency=1, look_ahead=100, ordered=False)
 
     await drained(bulk.results(calls_of(["A", "B"], 1), None))
 
