@@ -1,10 +1,8 @@
-"""Many calls: bounded workers, a turn for each location, and one result for each item of the input."""
+"""Many calls: bounded workers, places shared out among locations, and one result for each item of the input."""
 
 from __future__ import annotations
 
 import asyncio
-import reprlib
-from collections import deque
 from collections.abc import (
     AsyncGenerator,
     AsyncIterable,
@@ -12,22 +10,22 @@ from collections.abc import (
     Awaitable,
     Callable,
     Coroutine,
-    Generator,
     Iterable,
     Mapping,
-    Sequence,
 )
-from contextlib import suppress
-from itertools import islice
-from typing import Any, Generic, TypeVar
+from copy import copy
+from typing import Any, Generic, TypeVar, cast
 
-from attrs import define
+from attrs import define, field
 
-from ghl_voice_async.errors import AuthenticationError, ClientClosedError, GHLVoiceError, InvalidInputError
+from ghl_voice_async.bulk_input import end_tasks, log_failed_closing, read_reference, source_of
+from ghl_voice_async.errors import ClientClosedError, GHLVoiceError, StatusError
 from ghl_voice_async.models import CallLog
 from ghl_voice_async.rate_limit import ImmediateRateLimiter, Permit
 from ghl_voice_async.result import CallLogResult, CallRef
 from ghl_voice_async.schedule import Item, Schedule
+from ghl_voice_async.scope import somebody_cancelled
+from ghl_voice_async.semaphore import Waiters
 
 __all__ = ["Bulk", "Calls"]
 
@@ -65,13 +63,15 @@ class Bulk(Generic[A]):
     """One run over an input: it is read as there is something to do with it, and fetched by workers.
 
     A worker fetches one call after another, each of them in one of `concurrency` places. A call that waits for its
-    location gives its place up, and other workers go on with other locations; when it has its permit, it has
-    the next free place before any call that has not begun.
+    location, or for its next attempt, gives its place up, and other workers go on with other locations. When it may
+    be sent, it gets the next place of its location before any call that has not begun.
+
+    The first exception that ends the bulk is raised once all that was sent has its result.
     """
 
     def __init__(
         self,
-        fetch: Callable[[CallRef, ImmediateRateLimiter], Awaitable[A]],
+        fetch: Callable[[CallRef, _Turn], Awaitable[A]],
         decode: Callable[[A], CallLog],
         rate_limiter: ImmediateRateLimiter,
         *,
@@ -81,19 +81,27 @@ class Bulk(Generic[A]):
     ) -> None:
         self.rate_limiter = rate_limiter
         self.schedule: Schedule[_Outcome[A]] = Schedule(concurrency=concurrency, look_ahead=look_ahead, ordered=ordered)
+        self.refusals: dict[str, StatusError] = {}
+        """The errors of locations that are closed."""
         self._fetch = fetch
         self._decode = decode
         self._tasks: set[asyncio.Task[None]] = set()
-        self._returning: deque[asyncio.Future[None]] = deque()  # calls with a permit, that wait for a place
+        self._turns: dict[asyncio.Task[None], _Turn] = {}  # of workers
+        self._returning: dict[str, Waiters[str]] = {}  # by location, calls that have waited and need a place
         self._news = asyncio.Event()  # for the consumer
         self._is_short = asyncio.Event()  # of input, for the reader
         self._is_starting = False  # a worker
-        self._failure: Exception | None = None
+        self._is_creating = False  # a task
+        self._is_closing = False
+        self._last_refusal: StatusError | None = None
+        self._failure: BaseException | None = None
 
     async def results(self, calls: Calls, location_id: str | None) -> AsyncGenerator[CallLogResult, None]:
         """Give a result for each item. Raise what makes going on pointless, after all that was fetched."""
-        source = _source(calls)
-        self._start(self._read(source, location_id))
+        self._loop = asyncio.get_running_loop()
+        source = source_of(calls)
+        is_cancelled = False
+        self._start(self._read, source, location_id)
         try:
             while True:
                 while (outcome := self.schedule.next_result()) is not None:
@@ -105,13 +113,19 @@ class Bulk(Generic[A]):
                 self._news.clear()
                 await self._news.wait()
                 await asyncio.sleep(0)  # or anyio, which cancels no task whose wait is over, might never find one
+            self._stop_if_all_are_refused()
+        except asyncio.CancelledError:
+            is_cancelled = True
+            raise
         finally:
+            self._is_closing = True
             self.schedule.stop()
             try:
-                await _end(self._tasks)
-            finally:
-                if (close := getattr(source, "aclose", None)) is not None:
-                    await close()
+                await end_tasks(self._tasks, source)
+            except Exception as error:
+                if self._failure is None and not is_cancelled:
+                    raise
+                log_failed_closing(error)
         if self._failure is not None:
             failure, self._failure = self._failure, None
             try:
@@ -124,148 +138,278 @@ class Bulk(Generic[A]):
 
         It begins in the next turn of the loop, so that no call begins within another, and then starts the next one.
         """
+        if self._returning:
+            self._serve_returning()
         if self.schedule.can_begin:
             if not self._is_starting:
                 self._is_starting = True
-                self._start(self._work())
+                self._start(self._work)
         elif self.schedule.is_short:
-            self._is_short.set()
+            self._wake(self._is_short)
 
-    def leave_place(self) -> None:
-        """Give a place to a call that waits for one."""
-        self.schedule.leave_place()
-        if self._returning and self.schedule.take_place():
-            self._returning.popleft().set_result(None)
+    def leave_place(self, location_id: str) -> None:
+        """Take a place back, and let another call have it."""
+        self.schedule.leave_place(location_id)
+        self.begin_soon()
 
-    async def take_place(self) -> None:
-        """Return when there is a place for a call that has waited for its location."""
-        if not self.schedule.take_place():
-            place = asyncio.get_running_loop().create_future()
-            self._returning.append(place)
-            try:
-                await place
-            except asyncio.CancelledError:
-                with suppress(ValueError):  # it has come meanwhile
-                    self._returning.remove(place)
-                raise
+    async def return_to_place(self, location_id: str) -> None:
+        """Return when there is a place for a call that has waited."""
+        waiters = self._returning.get(location_id)
+        if waiters is None:
+            waiters = self._returning[location_id] = Waiters(self.leave_place)
+            self.schedule.set_returning(location_id, is_returning=True)
+        waiter = waiters.enter()
+        self._serve_returning()
+        try:
+            await waiters.wait(waiter)
+        finally:
+            if not waiters.pending and self._returning.get(location_id) is waiters:
+                self._none_returns(location_id)
+
+    def _serve_returning(self) -> None:
+        while (location_id := self.schedule.next_to_return()) is not None:
+            waiters = self._returning[location_id]
+            if waiters.give(location_id):
+                self.schedule.take_place(location_id)
+            if not waiters.pending:
+                self._none_returns(location_id)
+
+    def _none_returns(self, location_id: str) -> None:
+        del self._returning[location_id]
+        self.schedule.set_returning(location_id, is_returning=False)
 
     async def _read(self, source: AsyncIterator[object], location_id: str | None) -> None:
+        if self._is_creating:  # by an eager task factory
+            await asyncio.sleep(0)
         try:
-            async for given in source:
-                if self.schedule.is_stopped:
-                    break
-                ref, error = _reference(given, location_id)
-                if error is None:
-                    self.schedule.add(ref)
-                else:
-                    self.schedule.reject(_Outcome(self.schedule.read, ref, error=error))
-                    self._news.set()
-                if self.schedule.can_begin:
-                    self.begin_soon()
-                while not self.schedule.has_room:
-                    self._is_short.clear()
-                    await self._is_short.wait()
-                if self.schedule.read % _READ_AT_ONCE == 0:
-                    await asyncio.sleep(0)
-        except Exception as error:  # noqa: BLE001  # it is the caller's, and reaches the caller
-            self._failure = self._failure or error
+            await self._read_all(source, location_id)
+        except BaseException as error:  # noqa: BLE001  # it is the caller's, and reaches the caller
+            self._end_of_reading(error)
         self.schedule.read_up()
+        self.begin_soon()
+        self._wake(self._news)
+
+    async def _read_all(self, source: AsyncIterator[object], location_id: str | None) -> None:
+        async for given in source:
+            if self.schedule.is_stopped:
+                break
+            ref, error = read_reference(given, location_id)
+            if error is not None:
+                self.schedule.reject(_Outcome(self.schedule.read, ref, error=error))
+                self._news.set()
+            elif self.refusals and ref.location_id in self.refusals:
+                self._reject_refused(ref)
+            else:
+                self.schedule.add(ref)
+            if self.schedule.can_begin:
+                self.begin_soon()
+            while not self.schedule.has_room:
+                self._is_short.clear()
+                await self._is_short.wait()
+            if self.schedule.read % _READ_AT_ONCE == 0:
+                await asyncio.sleep(0)
+
+    def _end_of_reading(self, error: BaseException) -> None:
+        """Keep what the input raised for the consumer. What is no `Exception` ends the bulk at once."""
+        is_cancellation = isinstance(error, asyncio.CancelledError)
+        if self._is_closing:
+            if not is_cancellation:
+                log_failed_closing(error)
+        elif is_cancellation and not somebody_cancelled():
+            self._failure = self._failure or GHLVoiceError("something that the input waited for was cancelled")
+        elif isinstance(error, Exception):
+            self._failure = self._failure or error
+        else:
+            self._abort(_cancelled_by_another() if is_cancellation else error)
 
     async def _work(self) -> None:
+        if self._is_creating:  # by an eager task factory, and workers that start each other would recurse
+            await asyncio.sleep(0)
         self._is_starting = False
+        task = cast("asyncio.Task[None]", asyncio.current_task())
         while (item := self._next()) is not None:
             position, ref = item
-            turn = _Turn(self, ref.location_id)
+            turn = self._turns[task] = _Turn(self, ref.location_id)
             outcome = None
             try:
                 outcome = _Outcome(position, ref, await self._fetch(ref, turn))
-            except (AuthenticationError, ClientClosedError) as error:
+            except ClientClosedError as error:
                 self._stop(error)
             except Exception as error:  # noqa: BLE001  # a token provider or a rate limiter may raise what it likes
                 outcome = _Outcome(position, ref, error=error)
+                if turn.refused_with is not None and isinstance(error, StatusError):
+                    self._refuse(turn, error)
+            except BaseException as error:  # noqa: BLE001  # likewise
+                outcome = self._broken(position, ref, turn, error)
             turn.end()
-            self.schedule.end(outcome)
-            self._news.set()
+            self.schedule.end(ref.location_id, outcome)
+            self._wake(self._news)
+        self._turns.pop(task, None)
 
     def _next(self) -> Item | None:
         item = self.schedule.begin()
         self.begin_soon()
         return item
 
-    def _stop(self, failure: Exception) -> None:
+    def _broken(self, position: int, ref: CallRef, turn: _Turn, error: BaseException) -> _Outcome[A] | None:
+        """End the bulk for an exception that is no `Exception`. A call that was sent still has a result."""
+        if self._is_closing:
+            return None
+        is_cancellation = isinstance(error, asyncio.CancelledError)
+        if is_cancellation and not somebody_cancelled():
+            return _Outcome(position, ref, error=_error_of(ref, turn, "what this call waited for was cancelled"))
+        self._abort(_cancelled_by_another() if is_cancellation else error)
+        if not turn.sent:
+            return None
+        if ref.location_id in self.refusals:
+            return _Outcome(position, ref, error=_refusal_of(self.refusals[ref.location_id], ref, turn.sent))
+        return _Outcome(position, ref, error=_error_of(ref, turn, "this call was ended before it had its response"))
+
+    def _refuse(self, turn: _Turn, error: StatusError) -> None:
+        """Close a location that has refused two calls, with a result for each of those that are left."""
+        self._last_refusal = error
+        left = self.schedule.refuse(turn.location_id, turn.refused_with)
+        if left is None:
+            return
+        self.refusals[turn.location_id] = copy(error)
+        for position, ref in left:
+            self.schedule.keep_refused(_Outcome(position, ref, error=_refusal_of(error, ref)))
+        if (waiters := self._returning.get(turn.location_id)) is not None:
+            for waiter in [*waiters.pending]:
+                waiters.fail(waiter, copy(error))
+            self._none_returns(turn.location_id)
+
+    def _reject_refused(self, ref: CallRef) -> None:
+        error = _refusal_of(self.refusals[ref.location_id], ref)
+        self.schedule.reject(_Outcome(self.schedule.read, ref, error=error), is_refused=True)
+        self._stop_if_all_are_refused()
+        self._news.set()
+
+    def _stop_if_all_are_refused(self) -> None:
+        if self._last_refusal is not None and self.schedule.is_refused:
+            self._abort(copy(self._last_refusal))
+
+    def _stop(self, failure: BaseException) -> None:
         """Begin nothing more: what is in flight is still delivered, and then the failure raised."""
         self._failure = self._failure or failure
         self.schedule.stop()
 
-    def _start(self, run: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(run, name="ghl-voice-async bulk")
+    def _abort(self, failure: BaseException) -> None:
+        """Stop, and end the calls that wait for something else than their response."""
+        self._stop(failure)
+        if self._loop.is_closed():  # a worker was collected after that
+            return
+        this = asyncio.current_task()
+        for task, turn in self._turns.items():
+            if task is not this and not (turn.sent and turn.has_place):
+                task.cancel()
+
+    def _start(self, run: Callable[..., Coroutine[Any, Any, None]], *arguments: Any) -> None:  # noqa: ANN401  # of `run`
+        if self._loop.is_closed():  # likewise
+            return
+        self._is_creating = True
+        task = asyncio.create_task(run(*arguments), name="ghl-voice-async bulk")
+        self._is_creating = False
         self._tasks.add(task)
         task.add_done_callback(self._ended)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
-        if task.cancelled() and not self.schedule.is_stopped:
-            self._stop(GHLVoiceError("a task of this bulk was cancelled by somebody else than its consumer"))
+        if not self._is_closing and task.cancelled():  # before it had begun
+            self._abort(_cancelled_by_another())
         self._news.set()
+
+    def _wake(self, event: asyncio.Event) -> None:
+        if not self._loop.is_closed():
+            event.set()
 
 
 @define(eq=False)
 class _Turn:
     """The rate limit as one call of a bulk sees it, and the permit that it has: waiting, it leaves its place."""
 
-    bulk: Bulk[Any]
+    bulk: Bulk[Any] = field(repr=False)
     location_id: str
     permit: Permit | None = None
     is_asking: bool = True
     has_place: bool = True
+    sent: int = 0
+    """Permits that it was given, which is the requests that it sent, or one more."""
+    refused_with: object = field(default=None, repr=False)
+    """The token with which the call was refused."""
 
     def acquire_at_once(self, location_id: str, *, max_pause: float) -> Permit | None:
-        if self.has_place:
-            self.permit = self.bulk.rate_limiter.acquire_at_once(location_id, max_pause=max_pause)
+        if not self.has_place:
+            return None
+        bulk = self.bulk
+        if bulk.refusals:
+            self._check_refusal()
+        self.permit = bulk.rate_limiter.acquire_at_once(location_id, max_pause=max_pause)
         if self.permit is None:
             return None
+        self.sent += 1
         self._let_others_ask()
         return self
 
     async def acquire(self, location_id: str, *, max_pause: float) -> Permit:
-        self._leave_place()
+        """Wait for a permit, and for a place unless the call has kept its own.
+
+        A call keeps it where another request takes the place of the one that it was sending. It holds a connection
+        then, for which a call in its place would wait.
+        """
+        self._check_refusal()
         if self.is_asking:
+            self._leave_place()
             self.bulk.schedule.wait(location_id)
-        self.bulk.begin_soon()
+            self.bulk.begin_soon()
         try:
             self.permit = await self.bulk.rate_limiter.acquire(location_id, max_pause=max_pause)
         finally:
             self._let_others_ask()
         try:
-            await self.bulk.take_place()
-        except asyncio.CancelledError:
+            self._check_refusal()
+            if not self.has_place:
+                await self.bulk.return_to_place(location_id)
+        except BaseException:
             self.cancel()
             raise
         self.has_place = True
+        self.sent += 1
         return self
 
     def release(self, *, status: int | None, headers: Mapping[str, str]) -> None:
         permit, self.permit = self.permit, None
         assert permit is not None  # noqa: S101  # a permit is given back once
+        self.bulk.schedule.hear(self.location_id, status)
         permit.release(status=status, headers=headers)
-        if status == 429:
-            self._leave_place()  # it waits from now on, be it asleep or for its permit
-            self.bulk.begin_soon()
 
     def cancel(self) -> None:
         permit, self.permit = self.permit, None
         assert permit is not None  # noqa: S101  # likewise
         permit.cancel()
 
+    def pause(self) -> None:
+        """Give the place up: the call waits for its next attempt, or for another token."""
+        self._leave_place()
+        self.bulk.begin_soon()
+
+    def refuse(self, token: object) -> None:
+        """Record that the server refused the call with this token."""
+        self.refused_with = token
+
     def end(self) -> None:
-        """Take in that the call is over. Its worker goes on with another."""
+        """Record that the call is over. Its worker goes on with another."""
         self._leave_place()
         self._let_others_ask()
+
+    def _check_refusal(self) -> None:
+        if (error := self.bulk.refusals.get(self.location_id)) is not None:
+            raise copy(error)
 
     def _leave_place(self) -> None:
         if self.has_place:
             self.has_place = False
-            self.bulk.leave_place()
+            self.bulk.leave_place(self.location_id)
 
     def _let_others_ask(self) -> None:
         if self.is_asking:
@@ -274,63 +418,16 @@ class _Turn:
             self.bulk.begin_soon()
 
 
-def _reference(given: object, location_id: str | None) -> tuple[CallRef, InvalidInputError | None]:
-    """Read one item of the input, or say what is wrong with it."""
-    match given:
-        case str() if location_id is not None:
-            return CallRef(_without_line_end(given), location_id), None
-        case str():
-            shown, reason = given, "a call id without a location: pass location_id, or pairs of both"
-        case _:
-            match _columns(given):
-                case [str(call_id), str(its_location_id)]:
-                    return CallRef(call_id, its_location_id), None
-                case [str(call_id)] if location_id is not None:
-                    return CallRef(call_id, location_id), None
-            shown, reason = reprlib.repr(given), "neither a call id nor a pair of a call id and a location id"
-    ref = CallRef(shown, location_id or "")
-    return ref, InvalidInputError(reason, call_id=ref.call_id, location_id=ref.location_id)
+def _refusal_of(error: StatusError, ref: CallRef, attempts: int = 0) -> StatusError:
+    """Return the refusal of a location as the error of one more of its calls."""
+    its_own = copy(error)
+    its_own.call_id, its_own.location_id, its_own.attempts = ref.call_id, ref.location_id, attempts
+    return its_own
 
 
-def _without_line_end(text: str) -> str:
-    return text[:-1].removesuffix("\r") if text.endswith("\n") else text
+def _error_of(ref: CallRef, turn: _Turn, message: str) -> GHLVoiceError:
+    return GHLVoiceError(message, call_id=ref.call_id, location_id=ref.location_id, attempts=turn.sent)
 
 
-def _columns(row: object) -> Sequence[object]:
-    """Return the items of a sequence, up to three, or none of anything else. Drivers' rows need not be registered."""
-    if isinstance(row, tuple | list):
-        return row
-    if isinstance(row, Mapping) or not (hasattr(row, "__len__") and hasattr(row, "__getitem__")):
-        return ()
-    try:
-        return list(islice(iter(row), 3))
-    except Exception:  # noqa: BLE001  # a row that cannot be read is a result with an error, as other wrong items are
-        return ()
-
-
-def _source(calls: Calls) -> AsyncIterator[object]:
-    return aiter(calls) if isinstance(calls, AsyncIterable) else _each(calls)
-
-
-async def _each(calls: Iterable[object]) -> AsyncGenerator[object, None]:
-    items = iter(calls)
-    try:
-        for item in items:
-            yield item
-    finally:
-        if isinstance(items, Generator):  # and not a file, which is its owner's to close
-            items.close()
-
-
-async def _end(tasks: set[asyncio.Task[None]]) -> None:
-    """Cancel the tasks and return when they have ended, however often the wait for that is cancelled."""
-    for task in tasks:
-        task.cancel()
-    cancelled = None
-    while tasks:
-        try:
-            await asyncio.wait(tasks)
-        except asyncio.CancelledError as error:
-            cancelled = error
-    if cancelled is not None:
-        raise cancelled
+def _cancelled_by_another() -> GHLVoiceError:
+    return GHLVoiceError("a task of this bulk was cancelled by somebody else than its consumer")

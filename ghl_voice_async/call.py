@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from math import inf
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from attrs import define, field
 
@@ -16,12 +16,22 @@ from ghl_voice_async.response import NO_HEADERS, Response
 from ghl_voice_async.retry import RetryPolicy
 from ghl_voice_async.scope import Scope
 
-__all__ = ["Answer", "Call"]
+__all__ = ["Answer", "Call", "Turn"]
 
 E = TypeVar("E", bound=CallEvent)
 T = TypeVar("T")
 
 _WORTH_TELLING = 0.001  # seconds: a permit that was free took less
+
+
+class Turn(ImmediateRateLimiter, Protocol):
+    """The rate limit as one call of a bulk sees it. It is told when the call waits, and when it is refused."""
+
+    def pause(self) -> None:
+        """Learn that the call waits for its next attempt, or for another token."""
+
+    def refuse(self, token: object) -> None:
+        """Learn that the server refused the call with this token, which may be compared and not shown."""
 
 
 class Call:
@@ -34,6 +44,8 @@ class Call:
     """From when it has begun."""
     # What most calls leave as it is need not be written for each of them.
     permit: Permit | None = None
+    turn: Turn | None = None
+    """Its turn in a bulk, or None for a call on its own."""
     attempts: int = 0
     first_sent_at: float = 0.0
     sent_at: float | None = None
@@ -99,6 +111,8 @@ class Call:
         )
         self.last_failure = f"; the last failure was {event.reason}"
         log_retry(event, attempt=attempt, max_attempts=self.retry.max_attempts)
+        if self.turn is not None:
+            self.turn.pause()
         self.hooks.tell(event)
 
     def take_permit(self) -> bool:
@@ -143,17 +157,19 @@ class Call:
             permit.cancel()
             return
         status, headers = (None, NO_HEADERS) if response is None else (response.status, response.headers)
-        if self.hooks.registered:
-            self.hooks.tell(
-                self.event(
-                    ResponseEvent,
-                    attempt=self.attempts,
-                    status=status,
-                    error=None if error is None else type(error).__name__,
-                    seconds=self.now() - self.sent_at,
+        try:
+            if self.hooks.registered:
+                self.hooks.tell(
+                    self.event(
+                        ResponseEvent,
+                        attempt=self.attempts,
+                        status=status,
+                        error=None if error is None else type(error).__name__,
+                        seconds=self.now() - self.sent_at,
+                    )
                 )
-            )
-        permit.release(status=status, headers=headers)
+        finally:  # also where a hook raises what is no `Exception`
+            permit.release(status=status, headers=headers)
 
 
 @define

@@ -13,12 +13,11 @@ import aiohttp
 
 from ghl_voice_async.auth import Secret, StaticToken, TokenProvider
 from ghl_voice_async.bulk import Bulk, Calls
-from ghl_voice_async.call import Answer
+from ghl_voice_async.call import Answer, Turn
 from ghl_voice_async.errors import InvalidInputError
 from ghl_voice_async.hooks import Hook
 from ghl_voice_async.models import CallLog
 from ghl_voice_async.rate_limit import (
-    ImmediateRateLimiter,
     RateLimit,
     RateLimiter,
     RateLimitState,
@@ -126,9 +125,14 @@ class VoiceAIClient:
         To leave the loop early, close the generator, with `contextlib.aclosing` best: that cancels what is in flight
         and waits for its end.
 
-        Raises `InvalidInputError` at once for arguments that cannot be right. In the loop, after the results of all
-        that was fetched, `AuthenticationError` for a token that was refused with no other to try and
-        `ClientClosedError` are raised, and, after the results of all that was read, what the input itself raised.
+        A refused token costs its own location only. A 401 or 403 is the result of its call. After a second one with
+        the same token, and no accepted request in between, the location's other calls get that error as their result,
+        and nothing more is sent for them.
+
+        Raises `InvalidInputError` at once for arguments that cannot be right. The loop raises `AuthenticationError` or
+        `PermissionDeniedError` after the results when every location within `look_ahead` is refused. It raises
+        `ClientClosedError` after the results of all that was fetched, and what the input raised after the results of
+        all that was read.
         """
         if isinstance(calls, str | bytes | bytearray | CallRef) or not isinstance(calls, Iterable | AsyncIterable):
             raise InvalidInputError(f"calls must be an iterable of call ids or CallRefs, not {type(calls).__name__}")
@@ -179,9 +183,9 @@ class VoiceAIClient:
             message = f"unclosed {self!r}: use `async with`, or await its aclose()"
             warnings.warn(message, ResourceWarning, stacklevel=2, source=self)
 
-    def _fetch(self, ref: CallRef, rate_limiter: ImmediateRateLimiter) -> Awaitable[Answer]:
+    def _fetch(self, ref: CallRef, turn: Turn) -> Awaitable[Answer]:
         request = call_log_request(self._base_url, self._headers, *ref)
-        return self._session.run(request, rate_limiter=rate_limiter)
+        return self._session.run(request, turn=turn)
 
     def __repr__(self) -> str:
         # Tracebacks with local variables show clients whose arguments were refused, too.

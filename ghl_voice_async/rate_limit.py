@@ -18,6 +18,7 @@ from attrs import define, field, frozen
 from ghl_voice_async.daily import DailyBudget
 from ghl_voice_async.errors import ClientClosedError, DailyLimitError, InvalidInputError, RateLimitError
 from ghl_voice_async.response import NO_HEADERS
+from ghl_voice_async.semaphore import Waiters
 from ghl_voice_async.validation import count_field, seconds_field
 from ghl_voice_async.window import Slot, Window
 
@@ -292,8 +293,8 @@ class _Queue:
         self.now = loop.time
         self._loop = loop
         self._forget = forget
-        self.waiting: OrderedDict[asyncio.Future[_Permit], float] = OrderedDict()
-        """In the order of asking, with the longest pause of each."""
+        self._waiters = Waiters[_Permit](_Permit.cancel)
+        self.waiting = self._waiters.pending
         self._least_patient = inf  # no more than the shortest of these
         self._first_deadline = inf  # no later than the first of theirs
         self._wakes_at = loop.time() + window.interval
@@ -315,20 +316,11 @@ class _Queue:
 
     async def acquire(self, max_pause: float) -> _Permit:
         """Wait for a permit."""
-        permit: asyncio.Future[_Permit] = self._loop.create_future()
-        self.waiting[permit] = max_pause
+        waiter = self._waiters.enter(max_pause)
         self._least_patient = min(self._least_patient, max_pause)
         self._first_deadline = min(self._first_deadline, _deadline_of(max_pause))
         self.serve(self.now())
-        try:
-            return await permit
-        except asyncio.CancelledError:
-            if permit in self.waiting:
-                del self.waiting[permit]
-            elif not permit.cancelled() and permit.exception() is None:
-                # It came, and the cancellation won: nothing was sent, so the slot is whole.
-                permit.result().cancel()
-            raise
+        return await self._waiters.wait(waiter)
 
     def serve_after_answer(self, now: float) -> None:
         """Hand out what an answer left free, and tell of a longer pause those who cannot wait for its end."""
@@ -353,18 +345,17 @@ class _Queue:
 
     def serve(self, now: float) -> None:
         """Hand permits to those who wait, as far as there are any, and set the timer for the next."""
-        while self.waiting:
-            waiting = next(iter(self.waiting))
-            if not waiting.done():  # or it was cancelled in this very turn of the loop
-                used_up_for = self.window.day.used_up_for(now, self.window.under_way)
-                if used_up_for is not None:
-                    waiting.set_exception(_day_used_up(used_up_for))
-                elif (permit := self.window.take(now)) is not None:
-                    permit.queue = self
-                    waiting.set_result(permit)
-                else:
-                    break
-            del self.waiting[waiting]
+        if self._loop.is_closed():  # what is collected after that gives its permit back
+            return
+        while (waiter := self._waiters.first()) is not None:
+            used_up_for = self.window.day.used_up_for(now, self.window.under_way)
+            if used_up_for is not None:
+                self._waiters.fail(waiter, _day_used_up(used_up_for))
+            elif (permit := self.window.take(now)) is not None:
+                permit.queue = self
+                self._waiters.give(permit)
+            else:
+                break
         at = self.window.free_at(now) if self.waiting else None
         if at is None:
             at = self.window.new_at(now)
@@ -383,13 +374,11 @@ class _Queue:
 
     def _dismiss_the_impatient(self, asked: float, now: float) -> None:
         """End the waits of those who cannot wait for as long as the server asks."""
-        for permit, max_pause in list(self.waiting.items()):
-            if max_pause < asked or _deadline_of(max_pause) < now + asked:
-                del self.waiting[permit]
-                if not permit.done():
-                    permit.set_exception(_too_long(asked))
-        self._least_patient = min(self.waiting.values(), default=inf)
-        self._first_deadline = min(map(_deadline_of, self.waiting.values()), default=inf)
+        for waiter in [*self.waiting]:
+            if waiter.patience < asked or _deadline_of(waiter.patience) < now + asked:
+                self._waiters.fail(waiter, _too_long(asked))
+        self._least_patient = min((waiter.patience for waiter in self.waiting), default=inf)
+        self._first_deadline = min((_deadline_of(waiter.patience) for waiter in self.waiting), default=inf)
 
 
 def _too_long(asked: float) -> RateLimitError:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Final
 
 from attrs import define, field
 
 from ghl_voice_async.auth import BearerToken, StaticToken, TokenProvider
-from ghl_voice_async.call import Answer, Call
+from ghl_voice_async.call import Answer, Call, Turn
 from ghl_voice_async.errors import ClientClosedError, DeadlineExceededError, GHLVoiceError, StatusError, TransportError
 from ghl_voice_async.hooks import Hooks, log_misplaced_response
 from ghl_voice_async.lifecycle import Lifecycle
@@ -24,6 +25,8 @@ from ghl_voice_async.tracebacks import hide_frames
 from ghl_voice_async.transport import Transport
 
 __all__ = ["Session"]
+
+_REFUSED: Final = frozenset({401, 403})
 
 
 @define(eq=False)
@@ -52,14 +55,16 @@ class Session:
         request: Request,
         *,
         deadline: float | None = None,
-        rate_limiter: ImmediateRateLimiter | None = None,
+        turn: Turn | None = None,
     ) -> Answer:
         """Run one call to its end. Every error of ours that leaves here names the call and its attempts.
 
-        `rate_limiter` takes the place of the session's: a bulk has a view of it for each of its calls.
+        `turn` takes the place of the session's rate limiter: a bulk has one for each of its calls.
         """
         loop = asyncio.get_running_loop()
-        call = Call(request, rate_limiter or self.rate_limiter, self.retry, self.hooks, loop.time)
+        call = Call(request, turn or self.rate_limiter, self.retry, self.hooks, loop.time)
+        if turn is not None:
+            call.turn = turn
         try:
             scope = call.scope = self._lifecycle.begin(loop, deadline)
             if deadline is not None:
@@ -124,11 +129,15 @@ class Session:
             if response.status != 401 or call.told_of_refusal:
                 break
             call.told_of_refusal = True
+            if call.turn is not None:
+                call.turn.pause()
             await self.tokens.token_refused(location_id, token.reveal())
             refused, token = token, BearerToken(await self.tokens.get_token(location_id))
             if token == refused:
                 break
         failure = status_error(response, redact=token.redact) or truncation_error(response)
         if failure is not None:
+            if call.turn is not None and response.status in _REFUSED:
+                call.turn.refuse(token)
             raise failure
         return response

@@ -31,10 +31,10 @@ from ghl_voice_async.errors import (
     InvalidInputError,
     TransportError,
 )
-from ghl_voice_async.places import Places
 from ghl_voice_async.request import Request
 from ghl_voice_async.response import Response, is_of_another_call
 from ghl_voice_async.scope import Scope, SharedTimeout, somebody_cancelled
+from ghl_voice_async.semaphore import Semaphore
 from ghl_voice_async.tls import tls_error
 from ghl_voice_async.unsendable import is_raised_by_aiohttp, unsendable_error
 
@@ -100,7 +100,7 @@ class Transport:
         self._max_connections = max_connections
         self._session = session
         self._connector: Connector | None = None
-        self._places: Places | None = None
+        self._slots: Semaphore | None = None
 
     async def send(
         self, request: Request, token: BearerToken, announced: Announced, *, is_fresh: bool = False
@@ -113,12 +113,12 @@ class Transport:
         `announced` is told of every request that goes out on the wire: this one, and others that a middleware of a
         borrowed session may send in its place. The timeout does not count the wait for those.
         """
-        session, places = self._open()
+        session, slots = self._open()
         failure: GHLVoiceError
         answer: aiohttp.ClientResponse | None = None
-        # The places are ours, so that waiting for one is not charged to the timeout, as aiohttp would.
-        if not places.take():
-            await places.wait()
+        # The slots are ours, so that waiting for one is not charged to the timeout, as aiohttp would.
+        if not slots.try_acquire():
+            await slots.acquire()
         try:
             if session.closed:
                 raise ClientClosedError(_CLOSED_BY_OWNER)
@@ -147,7 +147,7 @@ class Transport:
                     raise
                 failure = mapped
         finally:
-            places.leave()
+            slots.release()
         if session.closed:
             failure = ClientClosedError(_CLOSED_BY_OWNER)
         failure.args = (token.redact(str(failure)),)  # a server's words may be in it, and an echo of the token in these
@@ -176,19 +176,19 @@ class Transport:
         self._connector.close_now()
         return True
 
-    def _open(self) -> tuple[aiohttp.ClientSession, Places]:
+    def _open(self) -> tuple[aiohttp.ClientSession, Semaphore]:
         if self._session is None:
             self._connector = Connector()
             self._session = aiohttp.ClientSession(
                 connector=self._connector, cookie_jar=aiohttp.DummyCookieJar(), request_class=_BareRequest
             )
-        if self._places is None:
+        if self._slots is None:
             connector = self._session.connector
             if connector is None:
                 raise ClientClosedError(_CLOSED_BY_OWNER)
             limits = (limit for limit in (connector.limit, connector.limit_per_host) if limit)
-            self._places = Places(min([self._max_connections, *limits]))
-        return self._session, self._places
+            self._slots = Semaphore(min([self._max_connections, *limits]))
+        return self._session, self._slots
 
     def _request(
         self,

@@ -73,7 +73,7 @@ def wait_for_more(output: Path, process: subprocess.Popen[bytes]) -> None:
 
     def size() -> int:
         found = 0
-        for file in output.parent.glob(f"{output.name}*"):
+        for file in {*output.parent.glob(f"{output.name}*")} - {output.with_name(f"{output.name}.lock")}:
             with suppress(FileNotFoundError):  # SQLite has removed it meanwhile
                 found += file.stat().st_size
         return found

@@ -40,10 +40,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "daily": {"response"},
     "shared_budget": set(),
     "window": {"daily", "response", "retry", "shared_budget"},
-    "rate_limit": {"daily", "errors", "response", "validation", "window"},
+    "semaphore": set(),
+    "rate_limit": {"daily", "errors", "response", "semaphore", "validation", "window"},
     "auth": {"errors", "redaction"},
     "scope": set(),
-    "places": set(),
     "lifecycle": {"errors", "scope"},
     "connector": set(),
     "transport": {
@@ -52,7 +52,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "errors",
         "auth",
         "scope",
-        "places",
+        "semaphore",
         "connector",
         "decompression",
         "tls",
@@ -74,8 +74,20 @@ MAY_IMPORT: dict[str, set[str]] = {
         "tracebacks",
     },
     "result": {"models"},
-    "schedule": {"result"},
-    "bulk": {"errors", "models", "rate_limit", "result", "schedule"},
+    "ranking": set(),
+    "sharing": {"ranking"},
+    "schedule": {"result", "sharing"},
+    "bulk_input": {"errors", "result"},
+    "bulk": {
+        "bulk_input",
+        "errors",
+        "models",
+        "rate_limit",
+        "result",
+        "schedule",
+        "scope",
+        "semaphore",
+    },
     "client": {
         "bulk",
         "call",
@@ -95,7 +107,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "__init__": {"version", "errors", "models", "decoder", "hooks", "rate_limit", "retry", "auth", "result", "client"},
     "testing": {"models", "decoder", "testing"},
     "pytest_plugin": {"testing"},
-    "cli": {"", "auth", "models", "printable", "testing", "cli"},
+    "cli": {"", "auth", "models", "printable", "semaphore", "testing", "cli"},
 }
 # What everything may import is not here: the standard library and attrs.
 THIRD_PARTY: dict[str, set[str]] = {

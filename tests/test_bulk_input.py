@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from ghl_voice_async import CallRef, InvalidInputError, VoiceAIClient
-from ghl_voice_async.bulk import _reference
+from ghl_voice_async.bulk_input import read_reference
 
 if TYPE_CHECKING:
     from ghl_voice_async.testing import VoiceAIServer
@@ -68,7 +68,7 @@ def row(*values: str) -> sqlite3.Row:
     ],
 )
 def test_a_line_or_a_row_names_a_call(item: object) -> None:
-    assert _reference(item, "A") == (("x", "A"), None)
+    assert read_reference(item, "A") == (("x", "A"), None)
 
 
 @pytest.mark.parametrize(
@@ -93,21 +93,21 @@ def test_a_line_or_a_row_names_a_call(item: object) -> None:
     ],
 )
 def test_anything_else_names_no_call(item: object) -> None:
-    _, error = _reference(item, "A")
+    _, error = read_reference(item, "A")
 
     assert isinstance(error, InvalidInputError)
 
 
 @pytest.mark.parametrize("item", ["xy", ("x",), row("x")])
 def test_an_id_without_a_location_names_no_call(item: object) -> None:
-    _, error = _reference(item, None)
+    _, error = read_reference(item, None)
 
     assert isinstance(error, InvalidInputError)
 
 
 @pytest.mark.parametrize("item", ["x\n\n", "x\r", "\n", "x\u2028"])
 def test_a_line_loses_its_end_and_nothing_else(item: str) -> None:
-    reference, _ = _reference(item, "A")
+    reference, _ = read_reference(item, "A")
 
     assert reference.call_id == item.removesuffix("\n")
 

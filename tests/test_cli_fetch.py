@@ -473,6 +473,36 @@ def test_a_token_that_is_refused_is_one_line_and_exit_code_3_and_nothing_is_left
 
 
 @pytest.mark.usefixtures("folder")
+def test_guarantee_40_a_call_that_is_always_refused_is_listed_and_the_rest_stored(
+    voice_ai_server: VoiceAIServer,
+) -> None:
+    ids = wanted(voice_ai_server, 90)
+    voice_ai_server.fail(Status(401), times=10, call_id=ids[30])
+
+    code = fetch("--quiet", "--concurrency", "8")
+
+    assert code == 1
+    assert [line["callId"] for line in lines("calls.jsonl.failed.jsonl")] == [ids[30]]
+    assert len(lines("calls.jsonl")) == 89
+
+
+@pytest.mark.usefixtures("folder")
+def test_guarantee_40_a_token_refused_later_leaves_what_was_stored(
+    voice_ai_server: VoiceAIServer, capsys: Capture
+) -> None:
+    ids = wanted(voice_ai_server, 200)
+    for id_ in ids[60:]:
+        voice_ai_server.fail(Status(403), times=10, call_id=id_)
+
+    code = fetch("--quiet", "--rate-limit", "none", "--concurrency", "4")
+
+    assert code == 3
+    assert "HTTP 403" in error_line(capsys)
+    assert len(lines("calls.jsonl")) == 60
+    assert len(lines("calls.jsonl.failed.jsonl")) == 140
+
+
+@pytest.mark.usefixtures("folder")
 def test_two_runs_do_not_write_to_one_output(voice_ai_server: VoiceAIServer, capsys: Capture) -> None:
     wanted(voice_ai_server)
     with locked(Path("calls.jsonl")):

@@ -56,7 +56,7 @@ def test_a_failure_is_one_line_for_any_reader(output: Path, path: Path, characte
 
 def test_a_lone_surrogate_in_a_message_is_escaped(output: Path, path: Path) -> None:
     failures = Failures(output)
-    failures.write([failed("caf\udce9")])
+    failures.write([CallLogResult(0, CallRef("a1", "loc"), error=ValueError("caf\udce9"))])
     failures.close()
 
     assert "caf\udce9" in json.loads(path.read_text("utf-8"))["message"]

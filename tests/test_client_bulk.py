@@ -119,8 +119,7 @@ async def test_no_more_requests_are_under_way_than_asked_for(server: VoiceAIServ
     assert most == 7
 
 
-async def test_a_token_refused_in_mid_bulk_ends_it_once_after_what_was_fetched(server: VoiceAIServer) -> None:
-    """Promise 40."""
+async def test_guarantee_40_a_token_refused_in_mid_bulk_ends_it(server: VoiceAIServer) -> None:
     got: list[CallLogResult] = []
 
     async def take(client: WatchedClient) -> None:
@@ -132,9 +131,89 @@ async def test_a_token_refused_in_mid_bulk_ends_it_once_after_what_was_fetched(s
     async with client_of(server) as client:
         with pytest.raises(AuthenticationError):
             await take(client)
-    assert all(result.ok for result in got)
-    assert server.seen.statuses == {200: len(got), 401: server.seen.statuses[401]}
-    assert 1 <= server.seen.statuses[401] <= 8
+
+    refused = [result for result in got if not result.ok]
+    assert sorted(result.index for result in got) == [*range(500)]
+    assert all(isinstance(result.error, AuthenticationError) for result in refused)
+    assert 2 <= server.seen.statuses[401] <= 8
+    assert server.seen.statuses == {200: 500 - len(refused), 401: server.seen.statuses[401]}
+
+
+class TokensByLocation:
+    """Has a token for each location, and no other when that is refused."""
+
+    def __init__(self, default: str, **tokens: str) -> None:
+        self.default = default
+        self.tokens = tokens
+
+    async def get_token(self, location_id: str) -> str:
+        return self.tokens.get(location_id, self.default)
+
+    async def token_refused(self, location_id: str, token: str) -> None:
+        """Have no other."""
+
+
+@pytest.mark.parametrize("position", [0, 20, 39])
+@pytest.mark.parametrize("grouped", [False, True])
+async def test_guarantee_40_a_refused_location_costs_two_requests_and_no_other_location(
+    server: VoiceAIServer, position: int, grouped: bool
+) -> None:
+    without_debugging()
+    names = [f"LOC-{number}" for number in range(40)]
+    refused = names[position]
+    calls = [CallRef(server.call_ids(20, name)[number], name) for number in range(20) for name in names]
+    if grouped:
+        calls.sort(key=lambda ref: names.index(ref.location_id))
+    tokens = TokensByLocation(server.token, **{refused: "pit-revoked"})
+
+    async with client_of(server, token=tokens) as client:
+        results = await drained(client.fetch_call_logs(calls))
+
+    failed = [result for result in results if not result.ok]
+    assert Counter(result.ref for result in results) == Counter(calls)
+    assert {result.location_id for result in failed} == {refused}
+    assert len(failed) == 20
+    assert all(isinstance(result.error, AuthenticationError) for result in failed)
+    assert [getattr(result.error, "call_id", None) for result in failed] == [result.call_id for result in failed]
+    assert sorted(getattr(result.error, "attempts", None) or 0 for result in failed) == [0] * 18 + [1] * 2
+    assert server.seen.statuses[401] == 2
+    assert "pit-revoked" not in repr([vars(result.error) for result in failed if result.error])
+
+
+@pytest.mark.parametrize("status", [401, 403])
+@pytest.mark.parametrize("position", [0, 1, 150, 299])
+async def test_guarantee_40_a_call_that_is_always_refused_fails_alone(
+    server: VoiceAIServer, status: int, position: int
+) -> None:
+    ids = server.call_ids(300)
+    server.fail(Status(status), times=10, call_id=ids[position])
+
+    async with client_of(server) as client:
+        results = await drained(client.fetch_call_logs(ids, server.location_id, ordered=True))
+
+    assert [result.index for result in results if not result.ok] == [position]
+
+
+@pytest.mark.parametrize(("status", "error"), [(401, AuthenticationError), (403, PermissionDeniedError)])
+async def test_guarantee_40_a_bulk_whose_locations_are_all_refused_raises_the_error(
+    server: VoiceAIServer, status: int, error: type[StatusError]
+) -> None:
+    server.fail(Status(status), times=10_000)
+    calls = [CallRef(id_, name) for name in "ABC" for id_ in server.call_ids(50, name)]
+    got: list[CallLogResult] = []
+
+    async def take(client: WatchedClient) -> None:
+        async for result in client.fetch_call_logs(calls):
+            got.append(result)  # noqa: PERF401  # a comprehension would lose them
+
+    async with client_of(server) as client:
+        with pytest.raises(error) as caught:
+            await take(client)
+
+    assert len(got) == 150
+    assert all(type(result.error) is error for result in got)
+    assert all(caught.value is not result.error for result in got)
+    assert server.seen.requests == 6
 
 
 class Refreshed:
@@ -321,3 +400,21 @@ async def test_a_bad_id_costs_neither_a_permit_nor_a_request(server: VoiceAIServ
         assert client.rate_limits == {}
     assert [type(result.error) for result in results] == [InvalidInputError] * 5
     assert server.seen.requests == 0
+
+
+@pytest.mark.parametrize("kind", ["RequestEvent", "ResponseEvent", "RetryEvent"])
+async def test_guarantee_37_a_hook_that_raises_no_exception_ends_the_bulk(server: VoiceAIServer, kind: str) -> None:
+    """And the permit of its call is given back, which the client checks when it is left."""
+    told = 0
+
+    def hook(event: Any) -> None:
+        nonlocal told
+        told += type(event).__name__ == kind
+        if told == 3:
+            raise SystemExit(3)
+
+    server.fail(Status(503), times=20)
+    async with client_of(server, rate_limit=RateLimit()) as client:
+        client.add_hook(hook)
+        with pytest.raises(SystemExit):
+            await drained(client.fetch_call_logs(server.call_ids(50), server.location_id))

@@ -81,9 +81,9 @@ async def test_what_is_for_the_operator_is_in_the_log_and_not_in_the_answer(
     async with http.get("/calls/a") as answer:
         assert (await answer.json())["detail"] == "Bad Gateway"
     async with http.post("/bulk", data="b") as answer:
-        assert [line["detail"] for line in await lines_of(answer)] == ["Bad Gateway"]
+        assert [line["detail"] for line in await lines_of(answer)] == ["Bad Gateway"] * 2
     logged = [record.getMessage() for record in caplog.records if record.name == "aiohttp_app"]
-    assert len(logged) == 2
+    assert len(logged) == 3  # a call, a call of the bulk, and its end
     assert all(message.startswith("AuthenticationError: ") and "token" in message for message in logged)
 
 
@@ -162,7 +162,8 @@ async def test_a_bulk_whose_token_is_refused_says_so_at_its_end(
     server.token = "another"
     async with http.post("/bulk", data="a b c") as answer:
         lines = await lines_of(answer)
-    assert [line["error"] for line in lines] == ["AuthenticationError"]
+    assert [line.get("call_id") is not None for line in lines] == [True, True, True, False]
+    assert [line["error"] for line in lines] == ["AuthenticationError"] * 4
 
 
 async def test_a_browser_that_leaves_ends_the_bulk(server: VoiceAIServer, http: aiohttp.ClientSession) -> None:

@@ -957,3 +957,25 @@ async def test_no_limit_is_a_limiter_too() -> None:
     permit = await limiter.acquire("A", max_pause=0.0)
     permit.release(status=429, headers={})
     permit.cancel()
+
+
+def test_guarantee_25_a_wait_for_a_permit_that_is_closed_loses_no_slot() -> None:
+    """Also when the event loop was closed before it."""
+    limiter = WindowRateLimiter(RateLimit(1, 10.0))
+    coroutines = []
+
+    async def begin_to_wait() -> None:
+        permit = await limiter.acquire("A")
+        for _ in range(3):
+            coroutine = limiter.acquire("A")
+            coroutine.send(None)
+            coroutines.append(coroutine)
+        permit.cancel()  # the first has its permit, and none has run since
+        coroutines.pop().close()
+
+    asyncio.run(begin_to_wait())
+    for coroutine in coroutines:
+        coroutine.close()
+
+    queue = limiter._queues["A"]
+    assert (queue.window.under_way, len(queue.waiting)) == (0, 0)

@@ -30,9 +30,10 @@ def result(item: Item) -> CallLogResult:
 
 
 def begin(from_: Schedule[CallLogResult]) -> Item:
-    """Begin a call and let it have its permit."""
+    """Begin a call and let it have its permit, at a location that is known to accept its token."""
     item = from_.begin()
     assert item is not None
+    from_.hear(location_of(item), 200)
     from_.allow(location_of(item))
     return item
 
@@ -43,8 +44,8 @@ def location_of(item: Item) -> str:
 
 
 def finish(in_: Schedule[CallLogResult], item: Item) -> None:
-    in_.leave_place()
-    in_.end(result(item))
+    in_.leave_place(location_of(item))
+    in_.end(location_of(item), result(item))
 
 
 def delivered(by: Schedule[CallLogResult]) -> list[int]:
@@ -97,11 +98,12 @@ def test_a_call_that_waits_leaves_its_place_and_needs_one_again() -> None:
     schedule_ = schedule(concurrency=1)
     add(schedule_, *"AB")
     schedule_.begin()
-    schedule_.leave_place()
+    schedule_.leave_place("A")
     other = begin(schedule_)
-    assert not schedule_.take_place()
+    schedule_.set_returning("A", is_returning=True)
+    assert schedule_.next_to_return() is None
     finish(schedule_, other)
-    assert schedule_.take_place()
+    assert schedule_.next_to_return() == "A"
 
 
 def test_nothing_is_begun_or_read_while_the_consumer_has_enough_to_take() -> None:
@@ -137,8 +139,8 @@ def test_in_order_what_a_stop_leaves_without_a_result_is_passed_over_at_the_end(
     schedule_.stop()
     finish(schedule_, fourth)
     finish(schedule_, third)
-    schedule_.leave_place()
-    schedule_.end(None)
+    schedule_.leave_place("B")
+    schedule_.end("B", None)
     assert delivered(schedule_) == []
     finish(schedule_, first)
     assert delivered(schedule_) == [0, 2, 3]
@@ -183,6 +185,7 @@ def test_a_call_that_is_about_to_ask_leaves_no_place_idle() -> None:
     """Or an input of one location would be read ahead as far as it may be, item by item."""
     schedule_ = schedule(concurrency=2, look_ahead=100)
     add(schedule_, *"AAAAA")
+    schedule_.hear("A", 200)
     schedule_.begin()
     assert (schedule_.has_room, schedule_.is_short) == (False, False)
     schedule_.wait("A")
@@ -197,7 +200,7 @@ def test_a_location_that_had_to_wait_is_not_taken_for_one_that_is_about_to_ask()
     schedule_.begin()
     schedule_.wait("A")
     schedule_.allow("A")
-    schedule_.leave_place()
+    schedule_.leave_place("A")
     schedule_.begin()
     assert (schedule_.has_room, schedule_.is_short) == (False, False)
 
@@ -248,7 +251,7 @@ class Run:
         if self.asking:
             yield self.permit
         if self.sending:
-            yield self.answer
+            yield self.respond
 
     def read(self, _: int) -> None:
         add(self.schedule, self.locations[self.schedule.read])
@@ -265,21 +268,28 @@ class Run:
         item = self.asking.pop(location_id)
         self.schedule.allow(location_id)
         self.returning.append(item)
+        self.schedule.set_returning(location_id, is_returning=True)
 
-    def answer(self, dice: int) -> None:
-        finish(self.schedule, self.sending.pop(dice % len(self.sending)))
+    def respond(self, dice: int) -> None:
+        item = self.sending.pop(dice % len(self.sending))
+        self.schedule.hear(location_of(item), [200, 503, 404, None][dice % 4])
+        finish(self.schedule, item)
 
     def settle(self) -> None:
         """Do what is done at once: those that have a permit go first, then others begin and leave their place."""
-        while self.returning and self.schedule.take_place():
-            self.sending.append(self.returning.pop(0))
+        while (location_id := self.schedule.next_to_return()) is not None:
+            first = next(item for item in self.returning if location_of(item) == location_id)
+            self.schedule.take_place(location_id)
+            self.returning.remove(first)
+            self.sending.append(first)
+            is_returning = any(location_of(item) == location_id for item in self.returning)
+            self.schedule.set_returning(location_id, is_returning=is_returning)
         while (item := self.schedule.begin()) is not None:
-            assert not self.returning
             position, ref = item
             assert ref.location_id not in self.asking
             self.begun[ref.location_id].append(position)
             self.asking[ref.location_id] = item
-            self.schedule.leave_place()
+            self.schedule.leave_place(ref.location_id)
             self.schedule.wait(ref.location_id)
 
     def check(self) -> None:
@@ -318,7 +328,7 @@ def test_a_location_that_waits_holds_up_no_other_within_look_ahead(ordered: bool
     schedule_ = schedule(concurrency=2, look_ahead=100, ordered=ordered)
     add(schedule_, "A")
     schedule_.begin()
-    schedule_.leave_place()
+    schedule_.leave_place("A")
     schedule_.wait("A")
     while schedule_.read < 100 and schedule_.has_room:
         add(schedule_, "A")

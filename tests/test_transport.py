@@ -459,8 +459,8 @@ async def test_a_borrowed_connectors_smaller_limit_holds(limits: dict[str, int],
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(**limits)) as session, raw_server(OK) as raw:  # type: ignore[arg-type]
         transport = Transport(timeout=5.0, max_connections=4, session=session)
         await send_with(transport, raw.url)
-        assert transport._places is not None
-        assert transport._places.free == at_most
+        assert transport._slots is not None
+        assert transport._slots.free == at_most
 
 
 async def test_a_borrowed_session_keeps_its_middlewares_and_is_never_closed() -> None:
@@ -511,12 +511,12 @@ async def test_a_borrowed_session_that_its_owner_closed_is_said_to_be() -> None:
 async def test_a_session_that_its_owner_closes_while_a_call_waits_for_a_place_is_said_to_be() -> None:
     session = aiohttp.ClientSession()
     transport = Transport(timeout=5.0, max_connections=1, session=session)
-    _, places = transport._open()
-    assert places.take()
+    _, slots = transport._open()
+    assert slots.try_acquire()
     waiting = asyncio.create_task(send_with(transport, "https://example.com"))
     await asyncio.sleep(0)
     await session.close()
-    places.leave()
+    slots.release()
     with pytest.raises(ClientClosedError, match="given to this client is closed"):
         await waiting
 

@@ -62,8 +62,8 @@ async def check_clean(client: VoiceAIClient) -> None:
     connector = None if transport._session is None else transport._session.connector
     if connector is not None:
         limits = [limit for limit in (connector.limit, connector.limit_per_host) if limit]
-        assert transport._places is not None
-        assert transport._places.free == min([transport._max_connections, *limits])
+        assert transport._slots is not None
+        assert transport._slots.free == min([transport._max_connections, *limits])
         assert not connector._acquired
     if isinstance(session.rate_limiter, WindowRateLimiter):
         for queue in session.rate_limiter._queues.values():

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 import click
 
-from ghl_voice_async import VoiceAIClient, WindowRateLimiter
+from ghl_voice_async import AuthenticationError, PermissionDeniedError, VoiceAIClient, WindowRateLimiter
 from ghl_voice_async.cli.call_list import read_call_list
 from ghl_voice_async.cli.connection import base_url_option, location_option, token_file_option, token_from
 from ghl_voice_async.cli.estimate import expectation
@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from ghl_voice_async.cli.outputs import Output
 
 __all__ = ["fetch"]
+
+_REFUSALS = {"AuthenticationError", "PermissionDeniedError"}
 
 
 _HELP: Final = """Fetch the call logs that FILE lists, and go on where an earlier run ended.
@@ -98,10 +100,15 @@ def fetch(
         for hook in (tally.see, in_flight.see):
             client.add_hook(hook)
         terminal = None if quiet else console(stderr=True)
-        with opened(output, output_path) as failures:
-            if tally.total:
-                storing = Storing(feed.results(results), gate, output, failures, tally, in_flight)
-                asyncio.run(_run(client, storing, terminal))
+        try:
+            with opened(output, output_path) as failures:
+                if tally.total:
+                    storing = Storing(feed.results(results), gate, output, failures, tally, in_flight)
+                    asyncio.run(_run(client, storing, terminal))
+        except (AuthenticationError, PermissionDeniedError):
+            if not tally.fetched and tally.failed.keys() <= _REFUSALS:  # a wrong token says nothing of the calls
+                failures.path.unlink(missing_ok=True)
+            raise
     if terminal is not None and tally.total:
         terminal.print(summary(tally, failures.path), soft_wrap=True)
     if tally.done < tally.total:

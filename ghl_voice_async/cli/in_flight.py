@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
 from typing import TYPE_CHECKING
 
@@ -10,6 +9,7 @@ from attrs import define, field
 
 from ghl_voice_async import CallRef, ResponseEvent, RetryEvent
 from ghl_voice_async.cli.gate import GateShutError
+from ghl_voice_async.semaphore import Semaphore
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -30,12 +30,12 @@ class InFlightLimiter:
 
     gate: Gate
     concurrency: int
-    _slots: asyncio.Semaphore = field(init=False)
+    _slots: Semaphore = field(init=False)
     _unstored: Counter[CallRef] = field(factory=Counter, init=False)
     """Slots kept by calls whose response has come."""
 
     def __attrs_post_init__(self) -> None:
-        self._slots = asyncio.Semaphore(self.concurrency)
+        self._slots = Semaphore(self.concurrency)
 
     async def acquire(self, location_id: str, *, max_pause: float) -> Permit:
         """Return when one request may be sent. Raise `GateShutError` as soon as the gate is shut."""
@@ -74,7 +74,7 @@ class InFlightLimiter:
 @define(eq=False)
 class _PermitWithSlot:
     permit: Permit
-    slots: asyncio.Semaphore
+    slots: Semaphore
 
     def release(self, *, status: int | None, headers: Mapping[str, str]) -> None:
         self.permit.release(status=status, headers=headers)

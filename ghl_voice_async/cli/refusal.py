@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from ghl_voice_async.cli.page import printable
+from ghl_voice_async.printable import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
