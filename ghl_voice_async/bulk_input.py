@@ -41,7 +41,7 @@ def _without_line_end(text: str) -> str:
     return text[:-1].removesuffix("\r") if text.endswith("\n") else text
 
 
-def _columns(row: object) -> Sequence[object]:
+def _columns(row: Any) -> Sequence[object]:  # noqa: ANN401  # an item of the caller's
     """Return the items of a sequence, up to three, or none of anything else. Drivers' rows need not be registered."""
     if isinstance(row, tuple | list):
         return row

@@ -40,14 +40,12 @@ class Session:
     hooks: Hooks = field(factory=Hooks, init=False)
     _budget: RetryBudget = field(factory=RetryBudget, init=False)
     _lifecycle: Lifecycle = field(factory=Lifecycle, init=False)
-    _fixed_token: BearerToken | None = field(init=False)
-
-    @_fixed_token.default
-    def _token_of_the_client(self) -> BearerToken | None:
-        return self.tokens.bearer_token if isinstance(self.tokens, StaticToken) else None
+    _fixed_token: BearerToken | None = field(default=None, init=False)
 
     def __attrs_post_init__(self) -> None:
         """Load now what a failure needs."""
+        if isinstance(self.tokens, StaticToken):
+            self._fixed_token = self.tokens.bearer_token
         load_tenacity()
 
     async def run(

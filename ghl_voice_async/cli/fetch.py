@@ -100,15 +100,10 @@ def fetch(
         for hook in (tally.see, in_flight.see):
             client.add_hook(hook)
         terminal = None if quiet else console(stderr=True)
-        try:
-            with opened(output, output_path) as failures:
-                if tally.total:
-                    storing = Storing(feed.results(results), gate, output, failures, tally, in_flight)
-                    asyncio.run(_run(client, storing, terminal))
-        except (AuthenticationError, PermissionDeniedError):
-            if not tally.fetched and tally.failed.keys() <= _REFUSALS:  # a wrong token says nothing of the calls
-                failures.path.unlink(missing_ok=True)
-            raise
+        with opened(output, output_path) as failures:
+            if tally.total:
+                storing = Storing(feed.results(results), gate, output, failures, tally, in_flight)
+                asyncio.run(_run(client, storing, terminal))
     if terminal is not None and tally.total:
         terminal.print(summary(tally, failures.path), soft_wrap=True)
     if tally.done < tally.total:
@@ -117,8 +112,14 @@ def fetch(
 
 
 async def _run(client: VoiceAIClient, storing: Storing, terminal: Console | None) -> None:
-    async with client:
-        await storing.run(terminal)
+    tally = storing.tally
+    try:
+        async with client:
+            await storing.run(terminal)
+    except (AuthenticationError, PermissionDeniedError):
+        if not tally.fetched and tally.failed.keys() <= _REFUSALS:  # a wrong token says nothing of the calls
+            storing.failures.discard()
+        raise
 
 
 def _read(file: Path, location_id: str | None) -> CallList:

@@ -121,6 +121,13 @@ class Failures:
         if self._file is not None:
             self._file.close()
 
+    def discard(self) -> None:
+        """Close the file and remove it."""
+        file, self._file = self._file, None
+        if file is not None:
+            file.close()
+            self.path.unlink(missing_ok=True)
+
     def _created(self) -> AppendedFile:
         file = AppendedFile(self.path, _BEGINNING)
         try:
