@@ -148,7 +148,7 @@ class StatusError(GHLVoiceError):
     ) -> None:
         super().__init__(f"HTTP {status}: {message}", **context)
         self.status = status
-        self.message = printable(message)
+        self.message: str = printable(message)
         self.body = body
         self.headers: Mapping[str, str] = {} if headers is None else headers
         self.retry_after = retry_after

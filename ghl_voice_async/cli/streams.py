@@ -29,7 +29,7 @@ class OutputLostError(Exception):
 
     def __init__(self, cause: OSError) -> None:
         super().__init__(f"cannot write to standard output: {cause.strerror}")
-        self.errno = cause.errno
+        self.errno: int | None = cause.errno
 
 
 @define(eq=False)
