@@ -57,7 +57,7 @@ class _SingleResponseConnection(ResponseHandler, asyncio.BufferedProtocol):
 
     aiohttp takes whatever arrives for the next response. A server or proxy that repeats a response, or sends one
     before the request, would give the next call the body of another. RFC 9112, section 9.2, tells a client to
-    close such a connection. Interim responses (1xx) end here, since no request of ours asks for one.
+    close such a connection. Interim responses (1xx) end here, since we ask for none.
 
     It also tells the loss of a kept connection, which is everyday life, from that of a fresh one.
 

@@ -296,7 +296,7 @@ class _Queue:
         self._waiters = Waiters[_Permit](_Permit.cancel)
         self.waiting = self._waiters.pending
         self._least_patient = inf  # no more than the shortest of these
-        self._first_deadline = inf  # no later than the first of theirs
+        self._first_deadline = inf  # no later than the first of their deadlines
         self._wakes_at = loop.time() + window.interval
         self._timer = loop.call_at(self._wakes_at, self._tick)
 

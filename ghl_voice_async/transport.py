@@ -346,7 +346,7 @@ async def _read_body(answer: aiohttp.ClientResponse) -> tuple[bool, bytes]:
 
 
 def _error_of_request(session: aiohttp.ClientSession, error: Exception) -> TransportError | None:
-    """Make the error of ours for what came out of a request, or None for an error of the user's own code."""
+    """Return our error for what came out of a request, or None for an error of the user's own code."""
     is_unsendable = isinstance(error, aiohttp.InvalidURL)
     if not isinstance(error, aiohttp.ClientError | HttpProcessingError | OSError):
         is_unsendable = is_raised_by_aiohttp(error, called_from=__name__)

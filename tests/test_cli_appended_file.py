@@ -66,7 +66,7 @@ def test_a_file_of_a_torn_line_alone_is_begun_anew(path: Path, file: AppendedFil
 def test_a_last_line_that_no_run_began_is_refused(path: Path, file: AppendedFile, content: bytes, number: int) -> None:
     path.write_bytes(content)
 
-    with pytest.raises(click.UsageError, match=f"line {number} of {path} is none that fetch writes"):
+    with pytest.raises(click.UsageError, match=f"line {number} of {path} was not written by fetch"):
         [*file.whole_lines()]
 
     assert path.read_bytes() == content

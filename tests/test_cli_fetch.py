@@ -344,7 +344,7 @@ def test_there_are_as_many_connections_as_requests_at_once(
         (["--output", "folder.jsonl"], "is a directory"),
         (["--output", "missing/calls.jsonl"], "missing/calls.jsonl cannot be written: No such file or directory."),
         (["--output", "missing/calls.db"], "missing/calls.db cannot be written: No such file or directory."),
-        (["--output", "other.jsonl"], "line 1 of other.jsonl is none that fetch writes; give another --output."),
+        (["--output", "other.jsonl"], "line 1 of other.jsonl was not written by fetch; give another --output."),
         (["--output", "other.db"], "other.db cannot be used as a database: file is not a database."),
         (["--location", "a/b"], "location_id must be 1 to 256"),
         (["--base-url", "http://example.com"], "use https://"),

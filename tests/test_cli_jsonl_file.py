@@ -113,7 +113,7 @@ def test_a_file_of_another_kind_is_refused_and_left_alone(path: Path, content: b
     path.write_bytes(content)
     with pytest.raises(click.UsageError) as caught:
         stored(path)
-    assert caught.value.format_message() == f"line {line} of {path} is none that fetch writes; give another --output."
+    assert caught.value.format_message() == f"line {line} of {path} was not written by fetch; give another --output."
     assert path.read_bytes() == content
 
 

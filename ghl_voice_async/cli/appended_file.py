@@ -25,7 +25,7 @@ _CANNOT_SYNC: Final = {errno.EINVAL, errno.ENOTSUP, errno.EROFS}
 
 def foreign_line(path: Path, number: int) -> click.UsageError:
     """Make the refusal of a file with a line that a run does not write."""
-    return click.UsageError(f"line {number} of {path} is none that fetch writes; give another --output.")
+    return click.UsageError(f"line {number} of {path} was not written by fetch; give another --output.")
 
 
 class AppendedFile:
