@@ -9,16 +9,17 @@ import sys
 from contextvars import ContextVar
 from functools import partial
 from itertools import islice
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from aiohttp import ServerDisconnectedError, TCPConnector
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.http_exceptions import HttpProcessingError
 
-__all__ = ["Connector", "KeptConnectionLostError", "ReusedConnection", "reused_connection"]
+__all__ = ["Connector", "KeptConnectionLostError", "ReusedConnection", "ServerSpokeFirstError", "reused_connection"]
 
 _LARGEST_PIECE: Final = 256 * 1024  # bytes, as asyncio reads them
 _LARGEST_HEAD: Final = 64 * 1024
+_TURNS_TO_LISTEN: Final = 3  # of the event loop, before the first request goes out
 _MOST_BLANK_LINES: Final = 1000  # of one piece, where the parser stops to look
 _CONTENT_LENGTH = re.compile(rb"\ncontent-length:[ \t]*([0-9]{1,18})[ \t]*\r?\n", re.IGNORECASE)
 _BLANK_LINE = re.compile(rb"(?<=\n)\r?\n")
@@ -39,6 +40,10 @@ class KeptConnectionLostError(ServerDisconnectedError):
     """A connection that had been kept from an earlier answer was dead before any of this answer came."""
 
 
+class ServerSpokeFirstError(ServerDisconnectedError):
+    """A new connection had bytes of the server on it before the first request."""
+
+
 class Connector(TCPConnector):
     """Opens connections without a limit of its own, each of which gives one response for each request."""
 
@@ -46,6 +51,19 @@ class Connector(TCPConnector):
         super().__init__(limit=0)
         buffer = memoryview(bytearray(_LARGEST_PIECE))
         self._factory = partial(_SingleResponseConnection, loop=self._loop, buffer=buffer)  # type: ignore[assignment]  # a ResponseHandler
+
+    async def _create_connection(self, *arguments: Any) -> ResponseHandler:  # noqa: ANN401  # aiohttp's
+        connection = await super()._create_connection(*arguments)
+        try:
+            for _ in range(_TURNS_TO_LISTEN):
+                await asyncio.sleep(0)
+        except BaseException:
+            connection.close()
+            raise
+        if connection.should_close:
+            connection.close()
+            raise ServerSpokeFirstError
+        return connection
 
     def close_now(self) -> None:
         """Close without waiting for it, from where nothing can be awaited."""

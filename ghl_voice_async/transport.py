@@ -22,7 +22,13 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from ghl_voice_async.auth import BearerToken
-from ghl_voice_async.connector import Connector, KeptConnectionLostError, ReusedConnection, reused_connection
+from ghl_voice_async.connector import (
+    Connector,
+    KeptConnectionLostError,
+    ReusedConnection,
+    ServerSpokeFirstError,
+    reused_connection,
+)
 from ghl_voice_async.decompression import Decompressor, body_too_large, content_codings, transfer_codings
 from ghl_voice_async.errors import (
     AttemptTimeoutError,
@@ -371,6 +377,8 @@ def transport_error(error: Exception) -> TransportError:
             return _error_of_tls(error)
         case aiohttp.ClientConnectorError():
             return TransportError(_connect_text(error))
+        case ServerSpokeFirstError():
+            return TransportError("the server sent something before the request")
         case aiohttp.ServerDisconnectedError():
             was_kept = isinstance(error, KeptConnectionLostError)
             return TransportError("the server closed the connection before it answered", was_kept=was_kept)

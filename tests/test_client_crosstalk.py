@@ -186,20 +186,44 @@ async def test_a_session_that_reuses_no_connection_sends_each_request_once() -> 
     assert server.requests == [["first"]]
 
 
-async def test_guarantee_17_a_server_that_speaks_first_ends_the_connection() -> None:
-    async def speak_first(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(sized(call_log_body("somebody-else")))
-        writer.close()
+@pytest.mark.parametrize(
+    "speech", [sized(call_log_body("somebody-else")), chunked(call_log_body("somebody-else")), b"x"]
+)
+async def test_guarantee_17_a_response_before_the_first_request_is_given_to_nobody(speech: bytes) -> None:
+    async with serving(right) as server, client_at(server.url) as client:
+        server.greetings = [speech, speech]
 
-    async with await asyncio.start_server(speak_first, "127.0.0.1", 0) as listening:
-        connector = Connector()
-        async with aiohttp.ClientSession(connector=connector):
-            host, port = listening.sockets[0].getsockname()
-            _, connection = await asyncio.get_running_loop().create_connection(connector._factory, host, port)
-            await until(lambda: not connection.is_connected())
-        listening.close()
+        call_log = await client.get_call_log("first", LOCATION)
 
-    assert len(connection) == 0
+    assert call_log.id == "first"
+    assert server.requests == [[], [], ["first"]]
+
+
+async def test_a_server_that_always_speaks_first_is_named() -> None:
+    async with serving(right) as server, client_at(server.url) as client:
+        server.greetings = [b"220 mail.example ESMTP\r\n"] * 9
+
+        with pytest.raises(ghl.TransportError, match="sent something before the request") as caught:
+            await client.get_call_log("first", LOCATION)
+
+    assert caught.value.attempts == 3
+    assert caught.value.retryable
+
+
+async def test_guarantee_26_a_call_cancelled_before_its_request_leaves_no_connection(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("ghl_voice_async.connector._TURNS_TO_LISTEN", 10_000)
+    async with serving(right) as server, client_at(server.url) as client:
+        task = asyncio.create_task(client.get_call_log("first", LOCATION))
+        await until(lambda: server.connections)
+        task.cancel()
+
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+        await until(lambda: server.connections[0].is_closed)
+    assert server.requests == [[]]
 
 
 @pytest.mark.parametrize("loop_factory", [asyncio.new_event_loop, uvloop.new_event_loop])
