@@ -170,7 +170,42 @@ async def test_guarantee_17_a_borrowed_session_gives_no_call_of_another() -> Non
 
         assert (await client.get_call_log("second", LOCATION)).id == "second"
         assert (await client.get_call_log("third", LOCATION)).id == "third"
-    assert server.requests == [["first", "second", "third"], ["second"]]
+    assert server.requests == [["first", "second"], ["second"], ["third"]]
+
+
+async def test_guarantee_17_a_middleware_may_send_from_another_task() -> None:
+    async def send_in_task(
+        request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+    ) -> aiohttp.ClientResponse:
+        async def send() -> aiohttp.ClientResponse:
+            return await handler(request)
+
+        return await asyncio.create_task(send())
+
+    async with (
+        serving(wrong_once()) as server,
+        aiohttp.ClientSession(middlewares=[send_in_task]) as session,
+        client_at(server.url, session=session) as client,
+    ):
+        await client.get_call_log("first", LOCATION)
+
+        assert (await client.get_call_log("second", LOCATION)).id == "second"
+    assert server.requests == [["first", "second"], ["second"]]
+
+
+@pytest.mark.parametrize("is_borrowed", [False, True])
+async def test_guarantee_17_a_connection_for_one_request_is_closed_after_it(is_borrowed: bool) -> None:
+    """Also where the server does not close it. Nothing else could use it."""
+    kind = aiohttp.TCPConnector if is_borrowed else Connector
+    async with (
+        serving(wrong_once()) as server,
+        aiohttp.ClientSession(connector=kind()) as session,
+        client_at(server.url, session=session) as client,
+    ):
+        await client.get_call_log("first", LOCATION)
+        await client.get_call_log("second", LOCATION)
+
+        await until(lambda: [connection.is_closed for connection in server.connections] == [True, True])
 
 
 async def test_a_session_that_reuses_no_connection_sends_each_request_once() -> None:
@@ -184,6 +219,50 @@ async def test_a_session_that_reuses_no_connection_sends_each_request_once() -> 
     ):
         assert (await client.get_call_log("first", LOCATION)).id == "canonical-first"
     assert server.requests == [["first"]]
+
+
+@pytest.mark.parametrize("has_tls", [False, True])
+async def test_guarantee_17_a_response_before_the_first_request_is_nobodys(
+    has_tls: bool, certificates: Certificates
+) -> None:
+    early = [sized(call_log_body("somebody-else"))] * 2
+    requests: list[bytes] = []
+
+    async def speak_first(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if early:
+            writer.write(early.pop())
+        requests.append(await reader.read(4096))
+        if requests[-1]:
+            writer.write(sized(call_log_body("first")))
+        writer.close()
+
+    tls = certificates.server if has_tls else None
+    async with (
+        await asyncio.start_server(speak_first, "127.0.0.1", 0, ssl=tls) as listening,
+        aiohttp.ClientSession(connector=certificates.connector(Connector)) as session,
+    ):
+        port = listening.sockets[0].getsockname()[1]
+        url = f"https://localhost:{port}" if has_tls else f"http://127.0.0.1:{port}"
+        async with client_at(url, session=session) as client:
+            assert (await client.get_call_log("first", LOCATION)).id == "first"
+
+    assert not early
+    assert [bool(request) for request in requests] == [False, False, True]
+
+
+async def test_guarantee_13_a_server_that_closes_each_connection_at_once_is_named() -> None:
+    async def close(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.close()
+
+    async with await asyncio.start_server(close, "127.0.0.1", 0) as listening:
+        port = listening.sockets[0].getsockname()[1]
+        async with client_at(f"http://127.0.0.1:{port}") as client:
+            with pytest.raises(
+                ghl.TransportError, match="the server closed the connection before it answered"
+            ) as caught:
+                await client.get_call_log("first", LOCATION)
+
+    assert caught.value.attempts == 3
 
 
 async def test_guarantee_17_a_server_that_speaks_first_ends_the_connection() -> None:
