@@ -31,7 +31,8 @@ _INTERIM = re.compile(rb"[\r\n]*HTTP/1\.[01] 1(?!01 )")
 
 def connection_of(answer: ClientResponse) -> ResponseHandler | None:
     """Return the connection that a response came on, or None for one that a mock made."""
-    return answer._protocol  # noqa: SLF001  # no public name leads there once the response has come
+    connection: ResponseHandler | None = getattr(answer, "_protocol", None)  # no public name leads there
+    return connection
 
 
 def is_reused(connection: ResponseHandler) -> bool:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import random
+import re
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import pytest
 import uvloop
+from aioresponses import aioresponses
 from stray_responses import (
     FRAMINGS,
     LOCATION,
@@ -303,3 +305,12 @@ def test_guarantee_17_no_call_gets_the_body_of_another_at_random(
 
     assert outcome.wrong == 0
     assert outcome.right > 95
+
+
+async def test_a_mocked_response_that_names_another_call_is_accepted() -> None:
+    with aioresponses() as mocked:
+        mocked.get(re.compile(".*/call-logs/first"), body=call_log_body("canonical-first"))
+        async with client_at("http://127.0.0.1:9") as client:
+            call_log = await client.get_call_log("first", LOCATION)
+
+    assert call_log.id == "canonical-first"
