@@ -80,8 +80,8 @@ def wait_before_retry(
     `attempt` counts the attempts made, `elapsed` the seconds since the first was sent, and `jitter` is a
     random number from 0 to 1. The wait is a full jitter: anything up to the doubled base, and up to the cap.
     A `Retry-After` is a floor, with jitter above it only; one that does not fit into what is left of
-    `max_elapsed` or into the seconds `until_deadline` gives up at once. The wait for a `Retry-After` is at most
-    an hour. A kept connection that was dead is no sign of trouble: the second
+    `max_elapsed` gives up at once. One of a 429 has to fit into the seconds `until_deadline`, too. The wait
+    for a `Retry-After` is at most an hour. A kept connection that was dead is no sign of trouble: the second
     attempt does not wait for that.
     """
     if not _worth_retrying(policy, failure) or attempt >= policy.max_attempts:
@@ -93,7 +93,8 @@ def wait_before_retry(
     floor = failure.retry_after if isinstance(failure, StatusError) else None
     if floor is None:
         return backoff if backoff <= left else None
-    left = min(left, until_deadline)
+    if isinstance(failure, RateLimitError):
+        left = min(left, until_deadline)
     if floor > left:
         return None
     # An attempt needs time before the deadline, so that jitter takes half of the rest at most.
