@@ -70,11 +70,15 @@ class Connector(TCPConnector):
         timeout: ClientTimeout,  # noqa: ASYNC109  # aiohttp's
     ) -> ResponseHandler:
         connection = await super()._create_connection(req, traces, timeout)
-        # In two turns, the event loop reads what the server sent before any request.
-        await asyncio.sleep(0)
-        await asyncio.sleep(0)
-        if not connection.is_connected():
-            raise connection.exception() or ServerDisconnectedError
+        try:
+            # In two turns, the event loop reads what the server sent before any request.
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            if not connection.is_connected():
+                raise connection.exception() or ServerDisconnectedError
+        except BaseException:
+            end_connection(connection)
+            raise
         return connection
 
 

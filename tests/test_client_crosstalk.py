@@ -252,7 +252,7 @@ async def test_guarantee_17_a_response_before_the_first_request_is_nobodys(
     assert [bool(request) for request in requests] == [False, False, True]
 
 
-async def test_guarantee_13_a_server_that_closes_each_connection_at_once_is_named() -> None:
+async def test_guarantee_13_a_server_that_closes_every_connection_is_named() -> None:
     async def close(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.close()
 
@@ -265,6 +265,20 @@ async def test_guarantee_13_a_server_that_closes_each_connection_at_once_is_name
                 await client.get_call_log("first", LOCATION)
 
     assert caught.value.attempts == 3
+
+
+@pytest.mark.parametrize("turns", range(1, 15))
+async def test_guarantee_26_a_call_that_is_cancelled_leaves_no_socket(turns: int) -> None:
+    """After this number of turns of the event loop, it looks a name up, connects, sends or reads."""
+    async with serving(right) as server, client_at(server.url) as client:
+        call = asyncio.create_task(client.get_call_log("first", LOCATION))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+
+        call.cancel()
+        await asyncio.wait([call])
+
+        await until(lambda: call.cancelled() is False or all(one.is_closed for one in server.connections))
 
 
 async def test_guarantee_17_a_server_that_speaks_first_ends_the_connection() -> None:
