@@ -71,15 +71,20 @@ class Connector(TCPConnector):
     ) -> ResponseHandler:
         connection = await super()._create_connection(req, traces, timeout)
         try:
-            # In two turns, the event loop reads what the server sent before any request.
-            await asyncio.sleep(0)
-            await asyncio.sleep(0)
-            if not connection.is_connected():
-                raise connection.exception() or ServerDisconnectedError
+            await _check_silence(connection)
         except BaseException:
             end_connection(connection)
             raise
         return connection
+
+
+async def _check_silence(connection: ResponseHandler) -> None:
+    """Raise an error of aiohttp's if the server sent something before any request, or closed the connection."""
+    # In two turns, the event loop reads what has arrived.
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    if not connection.is_connected():
+        raise connection.exception() or ServerDisconnectedError
 
 
 class _SingleResponseConnection(ResponseHandler, asyncio.BufferedProtocol):
