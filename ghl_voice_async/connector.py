@@ -6,42 +6,49 @@ import asyncio
 import re
 import select
 import sys
-from contextvars import ContextVar
 from functools import partial
 from itertools import islice
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 from aiohttp import ServerDisconnectedError, TCPConnector
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.http_exceptions import HttpProcessingError
 
-__all__ = ["Connector", "KeptConnectionLostError", "ReusedConnection", "ServerSpokeFirstError", "reused_connection"]
+if TYPE_CHECKING:
+    from aiohttp import ClientRequest, ClientResponse, ClientTimeout
+    from aiohttp.tracing import Trace
+
+__all__ = ["Connector", "KeptConnectionLostError", "connection_of", "end_connection", "is_reused"]
 
 _LARGEST_PIECE: Final = 256 * 1024  # bytes, as asyncio reads them
 _LARGEST_HEAD: Final = 64 * 1024
-_TURNS_TO_LISTEN: Final = 3  # of the event loop, before the first request goes out
 _MOST_BLANK_LINES: Final = 1000  # of one piece, where the parser stops to look
 _CONTENT_LENGTH = re.compile(rb"\ncontent-length:[ \t]*([0-9]{1,18})[ \t]*\r?\n", re.IGNORECASE)
 _BLANK_LINE = re.compile(rb"(?<=\n)\r?\n")
+_END_OF_HEAD = re.compile(rb"\n\r?\n")
+_INTERIM = re.compile(rb"[\r\n]*HTTP/1\.[01] 1(?!01 )")
 
 
-class ReusedConnection(Protocol):
-    """A connection that an earlier request went out on, too."""
+def connection_of(answer: ClientResponse) -> ResponseHandler | None:
+    """Return the connection that a response came on, or None for one that a mock made."""
+    connection: ResponseHandler | None = getattr(answer, "_protocol", None)  # no public name leads there
+    return connection
 
-    def end(self) -> None:
-        """Close it at once, so that no other request goes out on it."""
+
+def is_reused(connection: ResponseHandler) -> bool:
+    """Return True if an earlier response may have come on a connection. Only `Connector` knows of its own."""
+    return not isinstance(connection, _SingleResponseConnection) or connection.is_reused
 
 
-reused_connection: ContextVar[ReusedConnection | None] = ContextVar("reused_connection", default=None)
-"""The connection that the last request of this context went out on, or None for a fresh one."""
+def end_connection(connection: ResponseHandler) -> None:
+    """Close a connection at once, so that no other request goes out on it."""
+    connection.force_close()
+    if connection.transport is not None:
+        connection.transport.abort()
 
 
 class KeptConnectionLostError(ServerDisconnectedError):
     """A connection that had been kept from an earlier answer was dead before any of this answer came."""
-
-
-class ServerSpokeFirstError(ServerDisconnectedError):
-    """A new connection had bytes of the server on it before the first request."""
 
 
 class Connector(TCPConnector):
@@ -52,22 +59,32 @@ class Connector(TCPConnector):
         buffer = memoryview(bytearray(_LARGEST_PIECE))
         self._factory = partial(_SingleResponseConnection, loop=self._loop, buffer=buffer)  # type: ignore[assignment]  # a ResponseHandler
 
-    async def _create_connection(self, *arguments: Any) -> ResponseHandler:  # noqa: ANN401  # aiohttp's
-        connection = await super()._create_connection(*arguments)
-        try:
-            for _ in range(_TURNS_TO_LISTEN):
-                await asyncio.sleep(0)
-        except BaseException:
-            connection.close()
-            raise
-        if connection.should_close:
-            connection.close()
-            raise ServerSpokeFirstError
-        return connection
-
     def close_now(self) -> None:
         """Close without waiting for it, from where nothing can be awaited."""
         self._close(abort_ssl=True)
+
+    async def _create_connection(
+        self,
+        req: ClientRequest,
+        traces: list[Trace],
+        timeout: ClientTimeout,  # noqa: ASYNC109  # aiohttp's
+    ) -> ResponseHandler:
+        connection = await super()._create_connection(req, traces, timeout)
+        try:
+            await _check_silence(connection)
+        except BaseException:
+            end_connection(connection)
+            raise
+        return connection
+
+
+async def _check_silence(connection: ResponseHandler) -> None:
+    """Raise an error of aiohttp's if the server sent something before any request, or closed the connection."""
+    # In two turns, the event loop reads what has arrived.
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    if not connection.is_connected():
+        raise connection.exception() or ServerDisconnectedError
 
 
 class _SingleResponseConnection(ResponseHandler, asyncio.BufferedProtocol):
@@ -88,6 +105,7 @@ class _SingleResponseConnection(ResponseHandler, asyncio.BufferedProtocol):
         self._receive_buffer = buffer
         self._poll: select.poll | None = None
         self._parser_of_response: object = None  # aiohttp makes a new one for each request
+        self.is_reused: bool = False  # whether an earlier response came, too
         self._is_receiving = False  # a response, from its first byte to its last
         self._is_in_head = False
         self._head = bytearray()  # of the response, as far as it has come
@@ -97,9 +115,7 @@ class _SingleResponseConnection(ResponseHandler, asyncio.BufferedProtocol):
     def end(self) -> None:
         """Close the connection at once, and drop what still arrives."""
         self._is_receiving = False
-        self.force_close()
-        if self.transport is not None:
-            self.transport.abort()
+        end_connection(self)
 
     def is_connected(self) -> bool:
         """Return True if the next request may go out on this connection.
@@ -109,11 +125,8 @@ class _SingleResponseConnection(ResponseHandler, asyncio.BufferedProtocol):
         transport = self.transport
         if transport is None or transport.is_closing():
             return False
-        if self._parser_of_response is not None and not self._is_receiving:
-            if self._is_readable(transport):
-                return False
-            reused_connection.set(self)
-        return True
+        is_idle = self._parser_of_response is not None and not self._is_receiving
+        return not (is_idle and self._is_readable(transport))
 
     def set_exception(self, exc: BaseException, exc_cause: BaseException | None = None) -> None:
         is_reused = self._parser_of_response is not None
@@ -141,15 +154,19 @@ class _SingleResponseConnection(ResponseHandler, asyncio.BufferedProtocol):
             super().data_received(data)
             self._is_receiving = self._is_receiving and not self._is_complete()
         elif self._parser is not self._parser_of_response:
+            self.is_reused = self._parser_of_response is not None
             self._parser_of_response = self._parser
             self._is_receiving = True
             self._payload = None  # that of the last response would look like the end of this one
-            if data.startswith(b"HTTP/1.1 200 ") and (end := data.find(b"\r\n\r\n")) >= 0:
-                self._receive_start(data, end + 4)  # as nearly all do
+            end = data.find(b"\n\r\n")
+            if end >= 0 and data.startswith(b"HTTP/1.1 200 ") and data.find(b"\n\n", 0, end) < 0:
+                self._receive_start(data, end + 3)  # as nearly all do
             else:
                 self._is_in_head = True
                 self._receive_head(data)
         elif not self._is_receiving:
+            if self._parser is None:
+                self.set_exception(HttpProcessingError(message="the server sent something before the first request"))
             self.end()
         elif self._is_in_head:
             self._receive_head(data)
@@ -166,7 +183,7 @@ class _SingleResponseConnection(ResponseHandler, asyncio.BufferedProtocol):
             head = self._head
         start = 0
         end = _end_of_head(head, searched)
-        while end and _is_interim(head, start):
+        while end and _INTERIM.match(head, start):
             start, end = end, _end_of_head(head, end)
         if end:
             self._is_in_head = False
@@ -238,17 +255,9 @@ class _SingleResponseConnection(ResponseHandler, asyncio.BufferedProtocol):
 
 
 def _end_of_head(head: bytes | bytearray, start: int) -> int:
-    """Return the index after the first blank line, or 0 without one. Where no line has a CR, they need none."""
-    end = head.find(b"\r\n\r\n", start)
-    if end >= 0:
-        return end + 4
-    end = head.find(b"\n\n", start)
-    return end + 2 if end >= 0 else 0
-
-
-def _is_interim(head: bytes | bytearray, start: int) -> bool:
-    is_1xx = head.startswith((b"HTTP/1.1 1", b"HTTP/1.0 1"), start)
-    return is_1xx and not head.startswith(b"01 ", start + 10)
+    """Return the index after the first blank line, or 0 without one. Lines need no CR."""
+    found = _END_OF_HEAD.search(head, start)
+    return 0 if found is None else found.end()
 
 
 def _content_length(data: bytes, end: int) -> int | None:

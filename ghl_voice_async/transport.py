@@ -22,13 +22,7 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from ghl_voice_async.auth import BearerToken
-from ghl_voice_async.connector import (
-    Connector,
-    KeptConnectionLostError,
-    ReusedConnection,
-    ServerSpokeFirstError,
-    reused_connection,
-)
+from ghl_voice_async.connector import Connector, KeptConnectionLostError, connection_of, end_connection, is_reused
 from ghl_voice_async.decompression import Decompressor, body_too_large, content_codings, transfer_codings
 from ghl_voice_async.errors import (
     AttemptTimeoutError,
@@ -56,18 +50,7 @@ _CLOSED_BY_OWNER = "the aiohttp session given to this client is closed"
 _NOT_HTTP = "the answer is not valid HTTP"
 _NO_TIMEOUT = aiohttp.ClientTimeout(total=None, connect=None, sock_connect=None, sock_read=None)
 
-
 _fresh_connections = count()
-
-
-class _UnknownConnection:
-    """The connection of a borrowed session, which may be a reused one for all that its user can see."""
-
-    def end(self) -> None:
-        """Do nothing: no public name of aiohttp's leads to it."""
-
-
-_UNKNOWN_CONNECTION: Final = _UnknownConnection()
 
 
 class Announced(Protocol):
@@ -132,10 +115,10 @@ class Transport:
             self._timeout.start(announced.scope, announced.begin())
             try:
                 try:
-                    reused_connection.set(None)
                     answer = await self._request(session, request, token, announced, is_fresh=is_fresh)
-                    connection = None if is_fresh else reused_connection.get()
-                    return _marked(_whole(answer) or await _read(answer), connection, request.call_id)
+                    response = _whole(answer) or await _read(answer)
+                    _end_connection(response, answer, session, request.call_id, is_fresh=is_fresh)
+                    return response
                 finally:
                     is_over_time = self._timeout.stop(announced.scope)
             except asyncio.CancelledError:
@@ -226,8 +209,6 @@ class Transport:
             wire_request.headers[hdrs.AUTHORIZATION] = token.authorization
             if is_fresh:
                 _ask_for_fresh_connection(wire_request)
-            if self._connector is None and not _is_never_reused(session):
-                reused_connection.set(_UNKNOWN_CONNECTION)
             try:
                 return await handler(wire_request)
             except aiohttp.InvalidURL:
@@ -267,8 +248,18 @@ def _ask_for_fresh_connection(wire_request: aiohttp.ClientRequest) -> None:
     wire_request.headers[hdrs.CONNECTION] = "close"
 
 
-def _is_never_reused(session: aiohttp.ClientSession) -> bool:
-    return session.connector is not None and session.connector.force_close
+def _end_connection(
+    response: Response, answer: aiohttp.ClientResponse, session: aiohttp.ClientSession, call_id: str, *, is_fresh: bool
+) -> None:
+    """End a connection for one request, or a reused one whose response to another call is marked as misplaced."""
+    if not is_fresh and not is_of_another_call(response, call_id):
+        return
+    connection = connection_of(answer)
+    if connection is None or session.connector is None:
+        return
+    response.is_misplaced = not is_fresh and not session.connector.force_close and is_reused(connection)
+    if is_fresh or response.is_misplaced:
+        end_connection(connection)
 
 
 def _url(request: Request) -> URL:
@@ -289,15 +280,6 @@ def _whole(answer: aiohttp.ClientResponse) -> Response | None:
     if not content.is_eof() or content.total_bytes > ERROR_BODY_LIMIT:
         return None
     return Response(answer.status, headers, content.read_nowait(), answer.reason or "")
-
-
-def _marked(response: Response, connection: ReusedConnection | None, call_id: str) -> Response:
-    """Mark a response to another call that came on a reused connection, and end that connection."""
-    if connection is None or not is_of_another_call(response, call_id):
-        return response
-    connection.end()
-    response.is_misplaced = True
-    return response
 
 
 async def _read(answer: aiohttp.ClientResponse) -> Response:
@@ -377,8 +359,6 @@ def transport_error(error: Exception) -> TransportError:
             return _error_of_tls(error)
         case aiohttp.ClientConnectorError():
             return TransportError(_connect_text(error))
-        case ServerSpokeFirstError():
-            return TransportError("the server sent something before the request")
         case aiohttp.ServerDisconnectedError():
             was_kept = isinstance(error, KeptConnectionLostError)
             return TransportError("the server closed the connection before it answered", was_kept=was_kept)

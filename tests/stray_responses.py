@@ -73,7 +73,6 @@ class ServerConnection(asyncio.Protocol):
 
     respond: Callable[[ServerConnection, str], object]
     """Called with each request's call id."""
-    greeting: bytes = b""
     requests: list[str] = field(factory=list, init=False)
     is_closed: bool = field(default=False, init=False)
     _transport: asyncio.Transport = field(init=False)
@@ -81,8 +80,6 @@ class ServerConnection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)  # uvloop has a class of its own
-        if self.greeting:
-            self.write(self.greeting)
 
     def connection_lost(self, error: Exception | None) -> None:
         self.is_closed = True
@@ -107,8 +104,6 @@ class Server:
 
     url: str = ""
     connections: list[ServerConnection] = field(factory=list)
-    greetings: list[bytes] = field(factory=list)
-    """What the next connections get before their first request."""
 
     @property
     def requests(self) -> list[list[str]]:
@@ -124,8 +119,7 @@ async def serving(
     server = Server()
 
     def connect() -> ServerConnection:
-        greeting = server.greetings.pop(0) if server.greetings else b""
-        server.connections.append(ServerConnection(respond, greeting))
+        server.connections.append(ServerConnection(respond))
         return server.connections[-1]
 
     async with await asyncio.get_running_loop().create_server(connect, "127.0.0.1", 0, ssl=tls) as listening:

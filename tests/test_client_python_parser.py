@@ -69,6 +69,7 @@ CASES: dict[str, tuple[list[bytes], bytes, str]] = {
 def test_guarantee_8_both_parsers_of_aiohttp_give_the_same_results(without_extensions: str) -> None:
     wires = [b"\r\n".join([b"HTTP/1.1 200 OK", *headers, b"", body]).hex() for headers, body, _ in CASES.values()]
     environment = dict(os.environ) | ({"AIOHTTP_NO_EXTENSIONS": "1"} if without_extensions else {})
+    environment.pop("PYTHONDEVMODE", None)  # which has the compiled parser refuse folded headers
 
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+import sys
 from itertools import pairwise
 from typing import TYPE_CHECKING
 from unittest.mock import Mock
@@ -96,6 +97,31 @@ def test_guarantee_17_a_response_is_whole_however_it_is_cut_and_whatever_follows
     body = gzip.decompress(body) if body.startswith(b"\x1f\x8b") else body
     assert json.loads(body)["id"] == "asked-for"
     assert should_close is bool(stray)
+
+
+@pytest.mark.parametrize("blank_line", [b"\n\n", b"\n\r\n", b"\r\n\n"])
+@pytest.mark.parametrize("before", [b"", b"\r\n"])
+async def test_an_interim_response_may_have_bare_line_feeds(
+    protocol: ResponseHandler, before: bytes, blank_line: bytes
+) -> None:
+    interim = before + b"HTTP/1.1 103 Early Hints\nLink: </style.css>" + blank_line
+
+    assert await receive(protocol, interim + HEAD + b"body") == b"body"
+    assert await receive(protocol, *(bytes([byte]) for byte in interim + HEAD), b"body") == b"body"
+
+
+@pytest.mark.parametrize("blank_line", [b"\n\n", b"\n\r\n", b"\r\n\n"])
+@pytest.mark.parametrize("stray", [b"", sized(b"{}")])
+async def test_a_head_may_end_with_bare_line_feeds(protocol: ResponseHandler, blank_line: bytes, stray: bytes) -> None:
+    """Python's development mode has aiohttp's parser refuse it."""
+    response = receive(protocol, b"HTTP/1.1 200 OK\nContent-Length: 4" + blank_line + b"body" + stray)
+
+    if sys.flags.dev_mode:
+        with pytest.raises(HttpProcessingError):
+            await response
+    else:
+        assert await response == b"body"
+        assert protocol.should_close is bool(stray)
 
 
 @pytest.mark.parametrize("head", [b"HTTP/1.1 204 No Content\r\n\r\n", b"HTTP/1.1 304 Not Modified\r\n\r\n"])

@@ -310,3 +310,26 @@ def test_an_error_that_was_raised_in_libraries_alone_has_no_traceback() -> None:
     hide_frames(error)
 
     assert error.__traceback__ is None
+
+
+async def test_an_unexpected_error_notes_the_frames_that_are_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(aiohttp.StreamReader, "read_nowait")  # as if aiohttp had become another
+    async with raw_server(OK) as server, WatchedClient(LONG, base_url=server.url, retry=QUICK) as client:
+        with pytest.raises(AttributeError) as caught:
+            await client.get_call_log(CALL, LOCATION)
+
+    (note,) = caught.value.__notes__
+    assert note.startswith("Hidden frames, which hold the token: ghl_voice_async.session:")
+    assert " in send, ghl_voice_async.transport:" in note
+    leave_out_tests(caught.value)
+    check_prints_no_piece(caught.value)
+
+
+def test_an_error_of_the_callers_own_code_gets_no_note() -> None:
+    def work() -> None:
+        raise KeyError("theirs")
+
+    error = raised(work)
+    hide_frames(error)
+
+    assert not hasattr(error, "__notes__")
