@@ -100,15 +100,16 @@ def fetch(
         for hook in (tally.see, in_flight.see):
             client.add_hook(hook)
         terminal = None if quiet else console(stderr=True)
-        try:
-            with opened(output, output_path) as failures:
-                if tally.total:
-                    storing = Storing(feed.results(results), gate, output, failures, tally, in_flight)
+        with opened(output, output_path) as failures:
+            if tally.total:
+                storing = Storing(feed.results(results), gate, output, failures, tally, in_flight)
+                try:
                     asyncio.run(_run(client, storing, terminal))
-        except (AuthenticationError, PermissionDeniedError):
-            if not tally.fetched and tally.failed.keys() <= _REFUSALS:  # a wrong token says nothing of the calls
-                failures.path.unlink(missing_ok=True)
-            raise
+                except (AuthenticationError, PermissionDeniedError):
+                    # A wrong token says nothing of the calls.
+                    if not tally.fetched and tally.failed.keys() <= _REFUSALS:
+                        failures.discard()
+                    raise
     if terminal is not None and tally.total:
         terminal.print(summary(tally, failures.path), soft_wrap=True)
     if tally.done < tally.total:
