@@ -119,7 +119,7 @@ def test_guarantee_63_a_lock_is_its_owners_whatever_the_umask(tmp_path: Path) ->
         os.umask(before)
 
 
-@pytest.mark.parametrize("content", [b"12345\n", b"ghl-voice fetch\nand more", b"\0"])
+@pytest.mark.parametrize("content", [b"12345\n", b"ghl-voice fetch\nand more", b"\0x"])
 def test_a_file_that_another_program_made_is_no_lock(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "calls.jsonl.lock"
     path.write_bytes(content)
@@ -139,6 +139,26 @@ def test_an_empty_file_serves_as_a_lock_and_is_not_removed(tmp_path: Path) -> No
         locked(tmp_path / "calls.jsonl").__enter__()
 
     assert path.read_bytes() == b""
+
+
+@pytest.mark.parametrize("content", [bytes(16), b"ghl-v", b"ghl-v" + bytes(11)])
+def test_a_lock_that_a_power_cut_has_torn_serves_as_one(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "calls.jsonl.lock").write_bytes(content)
+
+    with locked(tmp_path / "calls.jsonl"), pytest.raises(click.UsageError, match="Another run"):
+        locked(tmp_path / "calls.jsonl").__enter__()
+
+
+def test_the_file_that_cannot_be_made_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The output may be writable in a folder that is not."""
+
+    def refused(_: object) -> int:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr("ghl_voice_async.cli.lock.create_private", refused)
+
+    with pytest.raises(click.UsageError, match=r"calls\.jsonl\.lock cannot be written: Permission denied\.$"):
+        locked(tmp_path / "calls.jsonl").__enter__()
 
 
 @pytest.mark.parametrize("kind", ["link", "link to nothing", "hard link"])

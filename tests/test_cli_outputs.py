@@ -165,3 +165,25 @@ def test_nothing_is_left_of_an_output_beside_a_foreign_list(output: Path, path: 
         opened(output_at(output), output).__enter__()
 
     assert not output.exists()
+
+
+def test_a_discarded_list_is_removed(output: Path, path: Path) -> None:
+    failures = Failures(output)
+    failures.discard()
+    failures.write([failed("gone")])
+
+    failures.discard()
+    failures.close()
+
+    assert not path.exists()
+
+
+def test_a_discarded_list_that_somebody_replaced_stays(output: Path, path: Path) -> None:
+    failures = Failures(output)
+    failures.write([failed("gone")])
+    path.unlink()
+    path.write_text("of somebody else")
+
+    failures.discard()
+
+    assert path.read_text() == "of somebody else"

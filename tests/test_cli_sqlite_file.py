@@ -302,6 +302,32 @@ def test_a_file_beside_the_database_that_is_not_sqlites_is_left_alone(path: Path
     assert (beside.read_bytes(), path.exists()) == (content, False)
 
 
+@pytest.mark.parametrize("suffix", ["-wal", "-journal"])
+def test_reading_a_database_removes_no_file_of_somebody_else(path: Path, suffix: str) -> None:
+    """SQLite takes a file of this name for its own, and removes it."""
+    add(path, A1)
+    beside = path.with_name(f"calls.db{suffix}")
+    beside.write_bytes(b"a file of somebody else")
+
+    with pytest.raises(click.UsageError, match=f"calls.db{suffix} is no file of SQLite; give another --output"):
+        stored(path)
+
+    assert beside.read_bytes() == b"a file of somebody else"
+
+
+@pytest.mark.parametrize("suffix", ["-wal", "-journal"])
+@pytest.mark.parametrize("length", [0, 3])
+@pytest.mark.parametrize("rest", [b"", bytes(4096)])
+def test_a_torn_file_of_sqlites_beside_the_database_is_used(path: Path, suffix: str, length: int, rest: bytes) -> None:
+    beginning = {"-wal": b"\x37\x7f\x06\x82", "-journal": b"\xd9\xd5\x05\xf9\x20\xa1\x63\xd7"}[suffix]
+    add(path, A1)
+    path.with_name(f"calls.db{suffix}").write_bytes(beginning[:length] + rest)
+
+    opened(path, A2).close()
+
+    assert stored(path) == [A1, A2]
+
+
 @pytest.mark.parametrize("suffix", ["-wal", "-journal", "-shm"])
 def test_a_link_beside_the_database_is_refused(path: Path, suffix: str) -> None:
     target = path.with_name("target")

@@ -117,6 +117,13 @@ class AppendedFile:
         finally:
             os.close(file)
 
+    def discard(self) -> None:
+        """Close the file and remove it, whatever is in it. Another file that has its name by now stays."""
+        assert self._file is not None  # noqa: S101  # opened before
+        remove_created(self._path, self._file)
+        os.close(self._file)
+        self._file = None
+
     def _begin(self, file: int) -> None:
         self._watched = WatchedFile(self._path, file)
         now = self._watched.check()

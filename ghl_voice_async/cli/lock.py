@@ -6,6 +6,7 @@ import errno
 import os
 import sys
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import click
@@ -20,7 +21,6 @@ else:
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 __all__ = ["locked"]
 
@@ -38,7 +38,8 @@ def locked(output: Path) -> Iterator[None]:
     is locked by nobody. Where the file system has no locks, warn and go on without one.
     """
     path = f"{os.path.realpath(output)}.lock"
-    with refused_unless(output, "written"):
+    has_folder = os.path.isdir(os.path.dirname(path))  # noqa: PTH112, PTH120  # a text
+    with refused_unless(Path(path) if has_folder else output, "written"):
         file, is_new = _locked_file(path, output)
     try:
         yield
@@ -88,8 +89,11 @@ def _opened_file(path: str) -> tuple[int, bool]:
 
 
 def _refuse_foreign(path: str, file: int) -> None:
-    """Raise `click.UsageError` for a file that says something else. An empty one is a lock, and is not removed."""
-    if not _CONTENT.startswith(_content(file)):
+    """Raise `click.UsageError` for a file that says something else. An empty one is a lock, and is not removed.
+
+    After a power cut, a lock may hold NUL bytes, or the first of its bytes.
+    """
+    if not _CONTENT.startswith(_content(file).rstrip(b"\0")):
         raise not_ours(path, "is no lock of this command")
 
 

@@ -116,17 +116,16 @@ class Failures:
                 self._file = self._created()
             self._file.append(lines)
 
+    def discard(self) -> None:
+        """Remove the file, if this run has written one."""
+        file, self._file = self._file, None
+        if file is not None:
+            file.discard()
+
     def close(self) -> None:
         """Close the file. Raises `OutputError` where what was appended is not there to stay."""
         if self._file is not None:
             self._file.close()
-
-    def discard(self) -> None:
-        """Close the file and remove it."""
-        file, self._file = self._file, None
-        if file is not None:
-            file.close()
-            self.path.unlink(missing_ok=True)
 
     def _created(self) -> AppendedFile:
         file = AppendedFile(self.path, _BEGINNING)

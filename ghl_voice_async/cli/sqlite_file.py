@@ -67,6 +67,7 @@ class SqliteFile:
         """Give the calls that are in the table. Raises `click.UsageError` for a file that is something else."""
         self._was_read = True
         refuse_unless_regular(self._path)
+        refuse_foreign_beside(self._path)  # reading removes them, too
         try:
             self._before = self._path.stat()
         except FileNotFoundError:

@@ -17,7 +17,7 @@ _HEADER: Final = b"SQLite format 3\x00"
 _BESIDE: Final = ("-wal", "-shm")  # there as long as the database is open in WAL mode
 _BEGINNINGS: Final = {
     "-wal": (b"\x37\x7f\x06\x82", b"\x37\x7f\x06\x83"),
-    "-journal": (b"\xd9\xd5\x05\xf9\x20\xa1\x63\xd7", bytes(8)),
+    "-journal": (b"\xd9\xd5\x05\xf9\x20\xa1\x63\xd7",),
 }
 
 
@@ -27,9 +27,9 @@ def refuse_foreign_beside(path: Path) -> None:
     for suffix, beginnings in _BEGINNINGS.items():
         with suppress(FileNotFoundError):
             file = open_beside(f"{real}{suffix}")
-            content = os.read(file, 8)
+            content = os.read(file, 8).rstrip(b"\0")  # a power cut leaves NUL bytes, or only a part
             os.close(file)
-            if content and not content.startswith(beginnings):
+            if not any(content.startswith(beginning) or beginning.startswith(content) for beginning in beginnings):
                 raise not_ours(f"{real}{suffix}", "is no file of SQLite")
     with suppress(FileNotFoundError):  # one that is opened and closed loses its locks
         if not stat.S_ISREG(os.lstat(f"{real}-shm").st_mode):
