@@ -84,7 +84,7 @@ def decode_call_log(body: bytes | bytearray | memoryview | str | Mapping[str, An
         if len(mismatch.problems) > PROBLEMS_LIMIT:
             problems.append(f"$: more than {PROBLEMS_LIMIT} problems; the rest are not listed")
     # A traceback that shows local variables must not show the call.
-    del body
+    body = b""
     raise DecodeError(problems)
 
 
