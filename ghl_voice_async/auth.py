@@ -63,7 +63,7 @@ class BearerToken(Secret):
         """Make it, or raise `InvalidInputError`, which does not show the token."""
         problem = _problem_with(token)
         if problem is not None:
-            del token
+            token = None
             raise InvalidInputError(problem)
         super().__init__(token)
         self.authorization = _HeaderValue(f"Bearer {token}")

@@ -65,7 +65,7 @@ class VoiceAIClient:
     ) -> None:
         # From here on, no traceback with local variables shows the token, the repr of a provider, or a refused URL.
         secret, url = Secret(token), Secret(base_url)
-        del token, base_url
+        token, base_url = None, ""
         # Decoding is loaded when there is a client that needs it: a tenth of what importing this module would take.
         from ghl_voice_async.decoder import decode_call_log  # noqa: PLC0415
 

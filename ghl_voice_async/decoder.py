@@ -71,7 +71,7 @@ def decode_call_log(body: bytes | bytearray | memoryview | str | Mapping[str, An
     Only `id` has to be there. Values are never coerced: a wrong type raises `DecodeError`, whose `problems`
     name the first 100 wrong places and no value. Unknown keys are kept in the `extra` of their object; of a
     mapping given, the values in `extra` and `extracted_data` are shared, not copied. JSON text that would
-    take more than 24 MiB of memory is a `DecodeError`, too.
+    take more than 24 MiB of memory is a `DecodeError`, too, and so is a list of more than 100,000 items.
     """
     try:
         return _call_log_hook()(parse_json(body) if isinstance(body, _TEXT) else body, CallLog)
@@ -84,7 +84,7 @@ def decode_call_log(body: bytes | bytearray | memoryview | str | Mapping[str, An
         if len(mismatch.problems) > PROBLEMS_LIMIT:
             problems.append(f"$: more than {PROBLEMS_LIMIT} problems; the rest are not listed")
     # A traceback that shows local variables must not show the call.
-    del body
+    body = b""
     raise DecodeError(problems)
 
 

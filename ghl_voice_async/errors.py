@@ -133,7 +133,7 @@ class StatusError(GHLVoiceError):
     `status` is the HTTP status, `message` the `message` of the body (joined with semicolons when it is a
     list) or else the reason phrase, `body` the text of the body up to 2 KiB, `headers` a read-only mapping
     that finds names in any case, and `retry_after` the seconds that the server asked to wait, or None when
-    it did not say.
+    it did not say. Of the headers, the first 16 KiB are kept.
     """
 
     def __init__(

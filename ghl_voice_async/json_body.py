@@ -26,10 +26,10 @@ _STRING: Final = 56
 _CONTINUATION: Final = bytes(range(0x80, 0xC0))  # of characters in UTF-8, after their first byte
 _PART: Final = 64 * 1024
 _WIDTHS: Final = (
-    (4, re.compile(rb"[\xf0-\xf4]"), re.compile(rb"\\u[dD][89abAB]")),
-    (2, re.compile(rb"[\xc4-\xef]"), re.compile(rb"\\u(?!00)")),
+    (4, bytes(range(0xF0)), re.compile(rb"\\u[dD][89abAB]")),
+    (2, bytes(range(0xC4)), re.compile(rb"\\u(?!00)")),
 )
-"""Bytes for each character of a str, and what its widest character looks like, as it is and escaped."""
+"""Bytes for each character of a str, the first bytes of narrower characters, and what a wide one escaped looks like."""
 
 
 class JSONError(ValueError):
@@ -63,14 +63,14 @@ def parse_json(text: bytes | bytearray | memoryview | str) -> Any:  # noqa: ANN4
 
 
 def _checked(text: bytes | bytearray | memoryview | str) -> memoryview:
-    """Return a text without its mark and without another copy, or raise `CostlyJSONError`."""
-    data = text.encode() if isinstance(text, str) else bytes(text)
+    """Return a text without its mark, or raise `CostlyJSONError`. Bytes are not copied."""
+    data = text.encode() if isinstance(text, str) else bytes(text) if isinstance(text, memoryview) else text
     if len(data) > _CHECKED_ABOVE and _costs_too_much(data):
         raise CostlyJSONError(f"the body would take more than {_MEMORY_LIMIT // 1024**2} MiB of memory")
     return memoryview(data)[len(_BYTE_ORDER_MARK) if data.startswith(_BYTE_ORDER_MARK) else 0 :]
 
 
-def _costs_too_much(text: bytes) -> bool:
+def _costs_too_much(text: bytes | bytearray) -> bool:
     """Return True if the text, the parser's copy of it, and what it stands for exceed the limit."""
     left = _MEMORY_LIMIT + _TOLERANCE - 2 * len(text)
     if _structure(text) + _STRING * (text.count(b'"') // 2) + _most(text) <= left:
@@ -81,11 +81,11 @@ def _costs_too_much(text: bytes) -> bool:
     return any(memory > left for memory in accumulate(_memory_of_parts(text)))
 
 
-def _structure(text: bytes) -> int:
+def _structure(text: bytes | bytearray) -> int:
     return sum(cost * text.count(mark) for mark, cost in _STRUCTURE.items())
 
 
-def _memory_of_parts(text: bytes) -> Iterator[int]:
+def _memory_of_parts(text: bytes | bytearray) -> Iterator[int]:
     """Give the memory that each part of a text stands for. Its strings have no escaped quotation marks."""
     at = 0
     while at < len(text):
@@ -103,26 +103,22 @@ def _memory_of_parts(text: bytes) -> Iterator[int]:
         at = after
 
 
-def _most(text: bytes) -> int:
+def _most(text: bytes | bytearray) -> int:
     """Return the memory that the characters of a text take at most."""
     return len(text) if text.isascii() and b"\\u" not in text else 4 * len(text)
 
 
-def _memory_of_string(text: bytes, start: int, end: int) -> int:
+def _memory_of_string(text: bytes | bytearray, start: int, end: int) -> int:
     """Return the memory that the characters of a long string take, which is that of its widest for each."""
     characters = 0
-    is_ascii = True
+    widths = {1}
     for at in range(start, end, _PART):
         part = text[at : min(at + _PART, end)]
-        if part.isascii():
-            characters += len(part)
-        else:
-            characters += len(part.translate(None, _CONTINUATION))
-            is_ascii = False
+        if not part.isascii():
+            part = part.translate(None, _CONTINUATION)
+            widths.update(width for width, narrower, _ in _WIDTHS if part.translate(None, narrower))
+        characters += len(part)
     escapes = text.count(b"\\u", start, end)
-    characters -= 5 * escapes
-    for width, plain, escaped in _WIDTHS:
-        is_plain = not is_ascii and plain.search(text, start, end)
-        if is_plain or (escapes and escaped.search(text, start, end)):
-            return width * characters
-    return characters
+    if escapes:
+        widths.update(width for width, _, escaped in _WIDTHS if escaped.search(text, start, end))
+    return max(widths) * (characters - 5 * escapes)

@@ -23,18 +23,30 @@ _REDACTED: Final = "[redacted]"
 _FOLD: Final = str.maketrans("ABCDEFGHIJKLMNOPQRSTUVWXYZ-_", "abcdefghijklmnopqrstuvwxyz+/")
 _ESCAPE: Final = re.compile(
     r"""
-      (?: \\u | %u ) (?P<hex4> [0-9a-f]{4} )
+      (?-i: \\U ) (?P<hex8> [0-9a-f]{8} )
+    | (?: \\u | %u ) (?P<hex4> [0-9a-f]{4} )
     | \\u \{ 0* (?P<braces> [0-9a-f]{1,6} ) \}
     | (?: \\x | % ) (?P<hex2> [0-9a-f]{2} )
+    | 0x (?P<listed> [0-9a-f]{2} ) [,\ ]{0,2}
     | &\#x 0* (?P<hex> [0-9a-f]{1,6} ) ;?
     | &\# 0* (?P<decimal> [0-9]{1,7} ) ;?
     | \\ (?P<octal> [0-3][0-7]{2} )
     | & (?P<name> [a-z][a-z0-9]{1,31} ; | amp | lt | gt | quot )
     | \\ (?P<itself> [^ux0-9] )
+    | [\0\xad\u200b-\u200d\u2060\ufeff]+ (?P<behind> . )
     """,
     re.IGNORECASE | re.VERBOSE,
 )
-_BASES: Final = {"hex4": 16, "braces": 16, "hex2": 16, "hex": 16, "decimal": 10, "octal": 8}
+_BASES: Final = {
+    "hex8": 16,
+    "hex4": 16,
+    "braces": 16,
+    "hex2": 16,
+    "listed": 16,
+    "hex": 16,
+    "decimal": 10,
+    "octal": 8,
+}
 _CONTROLS: Final = {"n": "\n", "r": "\r", "t": "\t", "b": "\b", "f": "\f"}
 
 
@@ -128,6 +140,8 @@ def _character(match: re.Match[str]) -> str:
     if kind == "name":
         character = html5.get(value, "")
         return character if len(character) == 1 else "\0"
+    if kind == "behind":  # characters that nobody sees; every other byte of UTF-16 is null
+        return value
     if kind == "itself":
         return _CONTROLS.get(value, value)
     number = int(value, _BASES[kind])
@@ -147,3 +161,4 @@ def _encoded(secret: str) -> Iterator[tuple[str, int]]:
     yield data.hex(), 2
     yield data.hex(" "), 3
     yield data.hex(":"), 3
+    yield data.hex("-"), 3

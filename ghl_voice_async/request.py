@@ -95,7 +95,7 @@ def check_base_url(value: str) -> str:
     except ValueError:
         reason = "it cannot be parsed"
     if reason is not None:
-        del value  # a user, a password or a query may be secrets, and tracebacks show local variables
+        value = ""  # a user, a password or a query may be secrets, and tracebacks show local variables
         raise InvalidInputError(f"base_url cannot be used: {reason}")
     return value.rstrip("/")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
@@ -192,9 +192,19 @@ def status_error(response: Response, *, redact: Callable[[str], str] = str) -> S
         _cut(printable(redact(message[:_READ_TEXT]))),
         status=response.status,
         body=_cut(redact(text[:_READ_TEXT])),
-        headers=Headers(CIMultiDict((redact(name), redact(value)) for name, value in headers.items())),
+        headers=Headers(CIMultiDict((redact(name), redact(value)) for name, value in _first(headers.items()))),
         retry_after=retry_after(headers),
     )
+
+
+def _first(headers: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+    """Give the headers that fit into the limit of what is searched for a token, which takes time."""
+    left = _READ_TEXT
+    for name, value in headers:
+        size = len(name) + len(value)
+        if size <= left:
+            left -= size
+            yield name, value
 
 
 def _error_class(status: int, headers: Headers) -> type[StatusError]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import re
+import sys
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -35,6 +36,8 @@ __all__ = [
 
 PROBLEMS_LIMIT: Final = 100
 """Once there are more problems than this, nothing looks for others."""
+_ITEMS_LIMIT: Final = 100_000
+"""A list of more items takes too much time and memory, also where it was parsed elsewhere."""
 
 T = TypeVar("T")
 StructureHook = Callable[[Any, Any], Any]
@@ -160,6 +163,9 @@ def list_hook(annotation: Any, hook_for: HookFor) -> StructureHook:  # noqa: ANN
     def structure_list(value: object, _: object) -> list[Any]:
         if not isinstance(value, list):
             raise Mismatch.expected("array", value)
+        if len(value) > _ITEMS_LIMIT:
+            structure_list(value[:_ITEMS_LIMIT], _)  # what does not fit among these says more
+            raise Mismatch(("", f"expected at most {_ITEMS_LIMIT:,} items, got {len(value):,}"))
         items = iter(value)
         try:
             return [item_hook(item, item_type) for item in items]
@@ -273,7 +279,9 @@ _TAGGED = '(tagged_hooks.get(tag, otherwise) if isinstance(tag := data.get("{key
 
 # What most values are taken by, without a call. Others, such as a str subclass or a time in another form, get the hook,
 # and so does what does not fit. The API writes times as `2025-10-02T14:05:00.000Z`: of what Python parses, only
-# this form has that length and these four characters where they are. Python does not look behind a null character.
+# this form has these four characters where they are. Python does not look behind a null character. From 3.14 on it
+# takes the hour 24.
+_NO_HOUR_24 = 'and item[11:13] != "24"' if sys.version_info >= (3, 14) else ""
 _NO_SHORTCUT = """
     if False:
         pass
@@ -295,19 +303,19 @@ _SHORTCUTS: dict[Any, str] = {
         instant = (
             parse_instant(item)
             if item is not None
-            and len(item) == 24
             and item[23] == "Z"
             and item[19] == "."
             and item[10] == "T"
             and item[7] == "-"
             and "\\0" not in item
+            NO_HOUR_24
             else None
         )
     except (LookupError, TypeError, ValueError):
         instant = None
     if instant is not None:
         model.{name} = instant
-""",
+""".replace("NO_HOUR_24", _NO_HOUR_24),
 }
 
 

@@ -92,6 +92,18 @@ def test_guarantee_20_a_body_that_costs_too_much_is_a_decode_error(form: Any, it
     assert [problem in each for each in problems_of(form(body))] == [True]
 
 
+def test_guarantee_20_a_list_that_was_parsed_elsewhere_has_a_bound() -> None:
+    actions: list[Any] = [{}] * 100_000
+
+    assert len(decode_call_log({"id": "1", "executedCallActions": actions}).executed_call_actions) == 100_000
+    assert problems_of({"id": "1", "executedCallActions": [*actions, {}]}) == (
+        "$.executedCallActions: expected at most 100,000 items, got 100,001",
+    )
+    assert problems_of({"id": "1", "executedCallActions": [1, *actions]}) == (
+        "$.executedCallActions[0]: expected object, got number",
+    )
+
+
 def test_a_transcript_of_six_mebibytes_decodes() -> None:
     transcript = 'bot: Good afternoon, what can I do?\nhuman: [laughs] It\'s the "brakes", I think: {both}.\n' * 75_000
     body = json.dumps({"id": "a", "transcript": transcript})

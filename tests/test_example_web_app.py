@@ -431,7 +431,7 @@ async def test_a_request_for_this_machine_is_answered(http: aiohttp.ClientSessio
 async def test_the_hosts_to_answer_for_are_a_setting(
     http: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("ALLOWED_HOSTS", "calls.example.com,Calls.Example")
+    monkeypatch.setenv("ALLOWED_HOSTS", "calls.example.com, Calls.Example")
 
     for host, status in {"calls.example.com": 200, "calls.example:443": 200, "localhost": 421}.items():
         async with http.get("/", headers={"Host": host}) as answer:

@@ -77,6 +77,16 @@ def test_the_bound_holds_for_text_in_any_form(form: Any) -> None:
     assert parse_json(form(CHEAP["a text of wide letters"])) == orjson.loads(CHEAP["a text of wide letters"])
 
 
+def test_a_long_bytearray_is_parsed_where_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = bytearray(CHEAP["a text of commas"])
+    parsed: list[memoryview] = []
+    monkeypatch.setattr(orjson, "loads", parsed.append)
+
+    parse_json(text)
+
+    assert parsed[0].obj is text
+
+
 @pytest.mark.parametrize("size", [0, 300_000])
 @pytest.mark.parametrize("form", [bytes, bytearray, memoryview, bytes.decode])
 def test_a_byte_order_mark_is_read_over_in_any_form(form: Any, size: int) -> None:

@@ -88,6 +88,12 @@ FORMS: dict[str, Callable[[str], str]] = {
     "hexadecimal in upper case": lambda text: text.encode().hex().upper(),
     "hexadecimal with spaces": lambda text: text.encode().hex(" "),
     "hexadecimal with colons": lambda text: text.encode().hex(":"),
+    "hexadecimal with dashes": lambda text: text.encode().hex("-"),
+    "hexadecimal numbers": lambda text: ", ".join(map(hex, text.encode())),
+    "long Python escapes": each("\\U{:08x}"),
+    "UTF-16 read as UTF-8": lambda text: text.encode("utf-16").decode("utf-8", "replace"),
+    "UTF-16 with the high byte first": lambda text: text.encode("utf-16-be").decode(),
+    "characters with nothing visible between them": "\u200b".join,
 }
 
 

@@ -172,6 +172,21 @@ def test_a_header_keeps_its_meaning_where_a_part_of_it_is_redacted() -> None:
     assert error.retry_after == 12
 
 
+def test_no_more_of_many_headers_is_searched_than_can_be_kept() -> None:
+    searched: list[str] = []
+    headers = CIMultiDict({"Retry-After": "7", "X-Long": "a" * 16_384, **{f"X-{n}": "b" * 8000 for n in range(8)}})
+
+    def redact(text: str) -> str:
+        searched.append(text)
+        return text
+
+    error = status_error(Response(503, headers), redact=redact)
+
+    assert error is not None
+    assert list(error.headers) == ["retry-after", "x-0", "x-1"]
+    assert sum(map(len, searched)) < 20_000
+
+
 def test_no_more_of_a_long_body_is_searched_than_can_be_kept() -> None:
     searched = []
 

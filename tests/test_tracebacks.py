@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import inspect
 import io
 import json
 import pickle
@@ -67,6 +68,12 @@ def printed(error: BaseException) -> dict[str, str]:
         "rich": " ".join(pretty_repr(value, max_length=10, max_string=80) for value in values),
         "pytest": str(pytests),
         "reprlib": " ".join(map(reprlib.repr, values)),
+        # As cgitb does, which fails where an argument was deleted.
+        "arguments": " ".join(
+            inspect.formatargvalues(*inspect.getargvalues(entry.tb_frame))
+            for link in chain(error)
+            for entry in walk(link)
+        ),
         "containers": " ".join(text for value in values for text in shown(value)),
         "text": f"{error} {error!r} {vars(error)}",
     }

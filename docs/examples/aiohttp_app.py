@@ -131,7 +131,8 @@ async def many_calls(request: web.Request) -> web.StreamResponse:
 
 def make_app() -> web.Application:
     app = web.Application(middlewares=[known_hosts, errors_as_answers])
-    app[HOSTS] = os.environ.get("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]").lower().split(",")
+    hosts = os.environ.get("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]").lower().split(",")
+    app[HOSTS] = [host.strip() for host in hosts]
     app.on_response_prepare.append(not_to_be_stored)
     app.add_routes(routes)
     app.cleanup_ctx.append(client_of_the_app)

@@ -10,11 +10,11 @@ if TYPE_CHECKING:
 
     from ghl_voice_async import CallRef
 
-__all__ = ["LINE_ENDS", "UnstorableError", "json_line", "json_text"]
+__all__ = ["UnstorableError", "json_line", "json_text", "on_one_line"]
 
 _DEEPEST: Final = 1024  # levels that `decode_call_log` reads
 # These end a line for some readers, as for `str.splitlines`, and JSON may have them within text.
-LINE_ENDS: Final = str.maketrans({end: f"\\u{ord(end):04x}" for end in "\x85\u2028\u2029"})
+_LINE_ENDS: Final = {end: f"\\u{ord(end):04x}" for end in "\x85\u2028\u2029"}
 
 
 class UnstorableError(Exception):
@@ -33,7 +33,14 @@ def json_text(value: object) -> str:
         text = json.dumps(value, ensure_ascii=False, allow_nan=False)
     except RecursionError:
         text = "".join(_pieces(value))
-    return text.translate(LINE_ENDS)
+    return on_one_line(text)
+
+
+def on_one_line(text: str) -> str:
+    """Escape in JSON whatever ends a line for some reader."""
+    for end, escaped in _LINE_ENDS.items():  # a long text takes `str.translate` a second, and stops all threads
+        text = text.replace(end, escaped)
+    return text
 
 
 def json_line(value: object) -> bytes:

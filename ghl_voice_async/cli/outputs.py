@@ -12,7 +12,7 @@ import click
 
 from ghl_voice_async import GHLVoiceError, StatusError
 from ghl_voice_async.cli.appended_file import AppendedFile
-from ghl_voice_async.cli.json_text import LINE_ENDS
+from ghl_voice_async.cli.json_text import on_one_line
 from ghl_voice_async.cli.jsonl_file import JsonlFile
 from ghl_voice_async.cli.private_file import create_private, open_beside
 from ghl_voice_async.cli.refusal import OutputError, changed_outside, not_ours, refused_unless, unwritable
@@ -139,7 +139,7 @@ class Failures:
 
 
 def _line(result: CallLogResult) -> bytes:
-    text = json.dumps(_failure(result), ensure_ascii=False).translate(LINE_ENDS)
+    text = on_one_line(json.dumps(_failure(result), ensure_ascii=False))
     return f"{text}\n".encode(errors="backslashreplace")  # a lone surrogate, as JSON escapes it
 
 

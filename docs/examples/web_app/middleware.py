@@ -41,7 +41,7 @@ class KnownHosts:
 def is_known_host(headers: list[tuple[bytes, bytes]]) -> bool:
     hosts = [value.decode("latin-1").lower() for name, value in headers if name == b"host"]
     known = os.environ.get("ALLOWED_HOSTS", THIS_MACHINE).lower().split(",")
-    return len(hosts) == 1 and PORT.sub("", hosts[0]) in known
+    return len(hosts) == 1 and PORT.sub("", hosts[0]) in map(str.strip, known)
 
 
 class BodyLimit:
