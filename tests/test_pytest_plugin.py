@@ -78,6 +78,7 @@ def test_an_import_before_pytest_rewrites_asserts_warns_of_nothing(
 ) -> None:
     project = tmp_path / "project"
     project.mkdir()
+    (project / "pytest.ini").write_text("[pytest]\n")  # no settings of a folder above
     (project / "conftest.py").write_text(conftest)
     (project / "test_theirs.py").write_text("def test_it(voice_ai_server):\n    assert voice_ai_server.url\n")
     options = ["-q", "-W", "error", "-p", "no:asyncio", "-p", "no:xdist"]
