@@ -237,7 +237,7 @@ class Bulk(Generic[A]):
                 self._stop(error)
             except Exception as error:  # noqa: BLE001  # a token provider or a rate limiter may raise what it likes
                 outcome = _Outcome(position, ref, error=error)
-                if turn.refused_with is not None and isinstance(error, StatusError):
+                if turn.refused_with and isinstance(error, StatusError):
                     self._refuse(turn, error)
             except BaseException as error:  # noqa: BLE001  # likewise
                 outcome = self._broken(position, ref, turn, error)
@@ -335,8 +335,12 @@ class _Turn:
     has_place: bool = True
     sent: int = 0
     """Permits that it was given, which is the requests that it sent, or one more."""
-    refused_with: object = field(default=None, repr=False)
-    """The token with which the call was refused."""
+    status: int | None = None
+    """Of the last response."""
+    held: int = 0
+    """1 while the call waits for another token, without a place. Else 0."""
+    refused_with: tuple[object, ...] = field(default=(), repr=False)
+    """The tokens with which the call was refused."""
 
     def acquire_at_once(self, location_id: str, *, max_pause: float) -> Permit | None:
         if not self.has_place:
@@ -369,6 +373,7 @@ class _Turn:
         try:
             self._check_refusal()
             if not self.has_place:
+                self._hold(0)
                 await self.bulk.return_to_place(location_id)
         except BaseException:
             self.cancel()
@@ -380,6 +385,7 @@ class _Turn:
     def release(self, *, status: int | None, headers: Mapping[str, str]) -> None:
         permit, self.permit = self.permit, None
         assert permit is not None  # noqa: S101  # a permit is given back once
+        self.status = status
         self.bulk.schedule.hear(self.location_id, status)
         permit.release(status=status, headers=headers)
 
@@ -390,21 +396,28 @@ class _Turn:
 
     def pause(self) -> None:
         """Give the place up: the call waits for its next attempt, or for another token."""
+        self._hold(int(self.status == 401))
         self._leave_place()
         self.bulk.begin_soon()
 
-    def refuse(self, token: object) -> None:
-        """Record that the server refused the call with this token."""
-        self.refused_with = token
+    def refuse(self, *tokens: object) -> None:
+        """Record that the server refused the call with these tokens."""
+        self.refused_with = tokens
 
     def end(self) -> None:
         """Record that the call is over. Its worker goes on with another."""
+        self._hold(0)
         self._leave_place()
         self._let_others_ask()
 
     def _check_refusal(self) -> None:
         if (error := self.bulk.refusals.get(self.location_id)) is not None:
             raise copy(error)
+
+    def _hold(self, held: int) -> None:
+        if held != self.held:
+            self.bulk.schedule.hold(self.location_id, held - self.held)
+            self.held = held
 
     def _leave_place(self) -> None:
         if self.has_place:

@@ -71,17 +71,17 @@ async def _each(calls: Iterable[object]) -> AsyncGenerator[object, None]:
 async def end_tasks(tasks: AbstractSet[asyncio.Task[None]], source: AsyncIterator[object]) -> None:
     """Cancel the tasks of a bulk, wait until they have ended, and close its input.
 
-    A cancellation of the caller is passed on to them. Tasks and inputs that take too long are cancelled once more, and
-    then left alone with a warning.
+    Each cancellation of the caller is passed on to them. Tasks and inputs that take too long are cancelled once more,
+    and then left alone with a warning. That holds for a caller that anyio cancels without a pause, too.
     """
     cancelled = None
-    rounds = 2
-    while tasks and rounds:
+    now = asyncio.get_running_loop().time
+    ends_at = now() + 2 * _GRACE
+    while tasks and (left := ends_at - now()) > 0:
         for task in tasks:
             task.cancel()
         try:
-            await asyncio.wait(tasks, timeout=_GRACE)
-            rounds -= 1
+            await asyncio.wait(tasks, timeout=min(left, _GRACE))
         except asyncio.CancelledError as error:
             cancelled = error
     if tasks:

@@ -30,8 +30,8 @@ class Turn(ImmediateRateLimiter, Protocol):
     def pause(self) -> None:
         """Learn that the call waits for its next attempt, or for another token."""
 
-    def refuse(self, token: object) -> None:
-        """Learn that the server refused the call with this token, which may be compared and not shown."""
+    def refuse(self, *tokens: object) -> None:
+        """Learn that the server refused the call with these tokens, which may be compared and not shown."""
 
 
 class Call:

@@ -184,14 +184,18 @@ class Schedule(Generic[R]):
         """Record the status of a response, or None for an attempt without one."""
         self._sharing.hear(self._sharing.locations[location_id], status)
 
-    def refuse(self, location_id: str, token: object) -> list[Item] | None:
-        """Record that a location refused a call with this token.
+    def hold(self, location_id: str, change: int) -> None:
+        """Record that refused calls wait for another token, or no longer wait."""
+        self._sharing.hold(self._sharing.locations[location_id], change)
+
+    def refuse(self, location_id: str, tokens: tuple[object, ...]) -> list[Item] | None:
+        """Record that a location refused a call with these tokens.
 
         The second refusal with the same token, with no accepted request in between, closes the location. Return its
         calls that have not begun in that case, whose result is the refusal. Return None in all others.
         """
         location = self._sharing.locations[location_id]
-        if location.is_closed or not self._sharing.refuse(location, token):
+        if location.is_closed or not self._sharing.refuse(location, tokens):
             return None
         left = self._waiting.pop(location_id, deque())
         self._count -= len(left)

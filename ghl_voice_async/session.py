@@ -106,6 +106,7 @@ class Session:
         """Send once, or again where the token was refused or the response is another call's. Raise what it says."""
         location_id = call.request.location_id
         token = self._fixed_token or BearerToken(await self.tokens.get_token(location_id))
+        refused: tuple[BearerToken, ...] = ()
         is_fresh = False
         while True:
             # Whatever becomes of the request, its permit is given back once.
@@ -130,12 +131,12 @@ class Session:
             if call.turn is not None:
                 call.turn.pause()
             await self.tokens.token_refused(location_id, token.reveal())
-            refused, token = token, BearerToken(await self.tokens.get_token(location_id))
-            if token == refused:
+            refused, token = (token,), BearerToken(await self.tokens.get_token(location_id))
+            if token in refused:
                 break
         failure = status_error(response, redact=token.redact) or truncation_error(response)
         if failure is not None:
             if call.turn is not None and response.status in _REFUSED:
-                call.turn.refuse(token)
+                call.turn.refuse(*refused, token)
             raise failure
         return response

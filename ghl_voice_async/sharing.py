@@ -25,6 +25,8 @@ class Location:
     limit: int = _UNKNOWN
     """The most places that it gets, until its token is known to be accepted."""
     places: int = 0
+    held: int = 0
+    """Refused calls without a place that wait for another token. No other call is sent instead."""
     open_calls: int = 0
     heard_at: int = 0
     """The responses of the whole bulk at its own last response, or when it got its only place."""
@@ -40,8 +42,8 @@ class Location:
     was_accepted: bool = False
     is_closed: bool = False
     """It refused two calls, and no more are begun."""
-    refused_with: object = None
-    """The token that it refused last, and has not accepted since."""
+    refused_with: tuple[object, ...] = ()
+    """The tokens with which it refused its last call, if it has accepted none since."""
 
 
 class _Line:
@@ -101,7 +103,7 @@ class Sharing:
         if not location.is_closed:
             self.open_locations -= 1
             self._silent -= location.is_silent
-        if location.refused_with is None:
+        if not location.refused_with:
             self._is_any_fine = self._is_any_fine or location.is_tried
             del self.locations[location.id]
 
@@ -159,16 +161,21 @@ class Sharing:
             return
         if status is not None and (status < 300 or status in _ACCEPTED):
             location.is_accepted = location.was_accepted = True
-            location.refused_with = None
+            location.refused_with = ()
             location.limit = self._places
-        elif location.refused_with is None:
+        elif not location.refused_with:
             location.limit += 1
         self._line_up(location)
 
-    def refuse(self, location: Location, token: object) -> bool:
-        """Record that a call was refused. Return True if it is the second with this token, and none was accepted."""
-        is_second = location.refused_with is not None and location.refused_with == token
-        location.refused_with = token
+    def hold(self, location: Location, change: int) -> None:
+        """Record a change in how many refused calls wait for another token."""
+        location.held += change
+        self._line_up(location)
+
+    def refuse(self, location: Location, tokens: tuple[object, ...]) -> bool:
+        """Record that a call was refused. Return True if it is the second with one of these tokens in a row."""
+        is_second = any(token in location.refused_with for token in tokens)
+        location.refused_with = tokens
         location.is_accepted = False
         location.limit = 1
         self._line_up(location)
@@ -216,7 +223,7 @@ class Sharing:
 
     def _line_up(self, location: Location) -> None:
         """Put a location where it waits for a place, or away if it has as many as it gets."""
-        if location.places < location.limit:
+        if location.places + location.held < location.limit:
             if location.is_waiting:
                 self._to_begin.put(location)
             if location.is_returning:

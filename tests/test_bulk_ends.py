@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -287,6 +287,31 @@ async def test_a_task_that_never_ends_is_left_alone_with_a_warning(caplog: pytes
     assert "1 tasks of a bulk did not end within 20 s" in caplog.text
     is_over.set()
     await asyncio.sleep(0.01)
+    assert await nothing_is_left()
+
+
+@virtual_time
+async def test_a_task_that_never_ends_is_left_alone_by_a_consumer_cancelled_often() -> None:
+    """As anyio cancels: in each turn of the loop, until the consumer has ended."""
+    is_over = False
+
+    async def deaf() -> AsyncIterator[str]:
+        yield "x"
+        while not is_over:
+            with suppress(asyncio.CancelledError):
+                await asyncio.sleep(1.0)
+
+    consumer = asyncio.create_task(drained(Played().run(deaf())))
+    await asyncio.sleep(0.5)
+    for _ in range(300):
+        consumer.cancel()
+        await asyncio.sleep(0.1)
+
+    is_over = True
+    was_cancelled = consumer.cancelled()
+    await asyncio.sleep(1.0)
+
+    assert was_cancelled
     assert await nothing_is_left()
 
 

@@ -180,6 +180,38 @@ async def test_guarantee_40_a_refused_location_costs_two_requests_and_no_other_l
     assert "pit-revoked" not in repr([vars(result.error) for result in failed if result.error])
 
 
+class NewTokens(TokensByLocation):
+    """Takes its time for another token. It has one each time, unless it `is_stuck` with the first."""
+
+    is_stuck = False
+    refusals = 0
+
+    async def get_token(self, location_id: str) -> str:
+        await asyncio.sleep(0)
+        return f"pit-{0 if self.is_stuck else self.refusals}"
+
+    async def token_refused(self, location_id: str, token: str) -> None:
+        await asyncio.sleep(0.01)
+        self.refusals += 1
+
+
+@pytest.mark.parametrize(("is_stuck", "requests"), [(True, 2), (False, 4)])
+async def test_guarantee_40_a_location_that_refuses_each_new_token_is_closed(
+    server: VoiceAIServer, is_stuck: bool, requests: int
+) -> None:
+    tokens = NewTokens(server.token)
+    tokens.is_stuck = is_stuck
+    got = []
+
+    async with client_of(server, token=tokens) as client:
+        with pytest.raises(AuthenticationError):  # noqa: PT012  # the loop raises
+            async for result in client.fetch_call_logs(server.call_ids(50), server.location_id):
+                got.append(result)  # noqa: PERF401  # a comprehension would lose them
+
+    assert len(got) == 50
+    assert server.seen.statuses == {401: requests}
+
+
 @pytest.mark.parametrize("status", [401, 403])
 @pytest.mark.parametrize("position", [0, 1, 150, 299])
 async def test_guarantee_40_a_call_that_is_always_refused_fails_alone(

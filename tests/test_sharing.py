@@ -94,23 +94,45 @@ def test_guarantee_40_a_refusal_leaves_one_place_until_a_request_is_accepted() -
     sharing.hear(location, 200)
     sharing.hear(location, 401)
 
-    assert not sharing.refuse(location, "token")
+    assert not sharing.refuse(location, ("token",))
     assert begun(sharing, 8) == "A"
     sharing.hear(location, 503)
     assert begun(sharing, 8) == ""
     sharing.hear(location, 404)
 
     assert begun(sharing, 3) == "AAA"
-    assert not sharing.refuse(location, "token")
+    assert not sharing.refuse(location, ("token",))
 
 
 def test_guarantee_40_another_token_starts_anew() -> None:
     sharing = Sharing(8)
     (location,) = opened(sharing, "A")
 
-    refusals = [sharing.refuse(location, token) for token in ("old", "new", "newer", "newer")]
+    refusals = [sharing.refuse(location, (token,)) for token in ("old", "new", "newer", "newer")]
 
     assert refusals == [False, False, False, True]
+
+
+def test_guarantee_40_calls_that_share_one_of_several_refused_tokens_are_two() -> None:
+    sharing = Sharing(8)
+    (location,) = opened(sharing, "A")
+
+    refusals = [sharing.refuse(location, tokens) for tokens in (("a", "b"), ("c", "d"), ("e", "d"))]
+
+    assert refusals == [False, False, True]
+
+
+def test_guarantee_40_a_refused_call_that_waits_for_a_token_counts_as_sent() -> None:
+    sharing = Sharing(8)
+    (location,) = opened(sharing, "A")
+    assert begun(sharing, 8) == "AA"
+
+    sharing.hold(location, 1)
+    sharing.leave_place(location)
+    assert begun(sharing, 8) == ""
+    sharing.hold(location, -1)
+
+    assert begun(sharing, 8) == "A"
 
 
 def test_a_location_that_does_not_respond_gets_its_share_after_all_others() -> None:
@@ -157,7 +179,7 @@ def test_what_is_over_is_forgotten_unless_it_refused_calls() -> None:
     sharing = Sharing(8)
     fine, refused = opened(sharing, "A", "B")
     sharing.hear(fine, None)
-    sharing.refuse(refused, "token")
+    sharing.refuse(refused, ("token",))
 
     for location in (fine, refused):
         sharing.end(location)
