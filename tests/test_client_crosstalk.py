@@ -263,7 +263,7 @@ async def test_guarantee_13_a_server_that_closes_every_connection_is_named() -> 
         port = listening.sockets[0].getsockname()[1]
         async with client_at(f"http://127.0.0.1:{port}") as client:
             with pytest.raises(
-                ghl.TransportError, match="the server closed the connection|the connection failed"
+                ghl.TransportError, match=r"the server closed the connection|the connection failed"
             ) as caught:
                 await client.get_call_log("first", LOCATION)
 
