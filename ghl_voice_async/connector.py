@@ -8,15 +8,12 @@ import select
 import sys
 from functools import partial
 from itertools import islice
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from aiohttp import ServerDisconnectedError, TCPConnector
+from aiohttp import ClientRequest, ClientResponse, ClientTimeout, ServerDisconnectedError, TCPConnector
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.http_exceptions import HttpProcessingError
-
-if TYPE_CHECKING:
-    from aiohttp import ClientRequest, ClientResponse, ClientTimeout
-    from aiohttp.tracing import Trace
+from aiohttp.tracing import Trace
 
 __all__ = ["Connector", "KeptConnectionLostError", "connection_of", "end_connection", "is_reused"]
 

@@ -35,8 +35,14 @@ def output(server: VoiceAIServerProcess, tmp_path: Path) -> Path:
     return tmp_path / "calls.jsonl"
 
 
-def fetching(server: VoiceAIServerProcess, output: Path, **settings: Any) -> subprocess.Popen[bytes]:
-    """Start a fetch that takes seconds, and return once it has stored something."""
+def fetching(
+    server: VoiceAIServerProcess, output: Path, *, hangup: signal.Handlers = signal.SIG_DFL, **settings: Any
+) -> subprocess.Popen[bytes]:
+    """Start a fetch that takes seconds, and return once it has stored something.
+
+    These tests may run under `nohup` themselves, so what the process does with a SIGHUP at its start is always set.
+    """
+    settings["preexec_fn"] = lambda: signal.signal(signal.SIGHUP, hangup)
     arguments = ["fetch", str(output.with_name("ids")), "--location", "LOC", "--output", str(output)]
     command = [sys.executable, "-c", PROGRAM, *arguments, "--rate-limit", "20/1"]
     process = subprocess.Popen(command, env=environment(server), start_new_session=True, **settings)
@@ -61,9 +67,7 @@ def test_a_hangup_ends_a_fetch_in_good_order(server: VoiceAIServerProcess, outpu
 
 def test_a_hangup_that_is_ignored_from_the_start_ends_nothing(server: VoiceAIServerProcess, output: Path) -> None:
     """As under `nohup`."""
-    ignored = {"preexec_fn": lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN)}
-
-    with fetching(server, output, stderr=subprocess.DEVNULL, **ignored) as process:
+    with fetching(server, output, hangup=signal.SIG_IGN, stderr=subprocess.DEVNULL) as process:
         process.send_signal(signal.SIGHUP)
         assert process.wait(60) == 0
 
