@@ -15,7 +15,7 @@ import click
 import pytest
 from command_line import PROGRAM, error_line, quiet
 
-from ghl_voice_async import __version__, cli
+from ghl_voice_async import __version__, cli, decode_call_log
 from ghl_voice_async.cli.app import ghl_voice, run
 from ghl_voice_async.cli.storing import Storing
 from ghl_voice_async.testing import BadJSON, Status, VoiceAIServer
@@ -95,16 +95,16 @@ def test_a_call_that_fails_is_one_line_and_an_exit_code(
     assert text in error_line(capsys)
 
 
-def test_a_call_log_that_is_nested_too_deeply_is_one_line(
+def test_a_call_log_that_is_nested_deeply_is_printed_at_its_depth(
     get: Callable[..., Command], voice_ai_server: VoiceAIServer, capsys: Capture
 ) -> None:
     command = get()
     body = f'{{"id": "{command[1]}", "x": {"[" * 1000}1{"]" * 1000}}}'
     voice_ai_server.fail(Status(200, body))
 
-    assert run(command) == 1
+    assert run(command) == 0
 
-    assert "nested too deeply" in error_line(capsys)
+    assert decode_call_log(capsys.readouterr().out) == decode_call_log(body)
 
 
 @pytest.mark.usefixtures("get")

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ghl_voice_async import GHLVoiceError, VoiceAIClient, encode_call_log
+from ghl_voice_async import VoiceAIClient, encode_call_log
 from ghl_voice_async.cli.connection import base_url_option, location_option, token_file_option, token_from
+from ghl_voice_async.cli.json_text import json_text as deep_json_text
 from ghl_voice_async.cli.page import call_log_page
 from ghl_voice_async.cli.streams import console
 from ghl_voice_async.printable import json_text
@@ -40,11 +41,11 @@ def get(call_id: str, location_id: str, base_url: str, token_file: Path | None, 
 
 
 def _json(call_log: CallLog) -> str:
+    body = encode_call_log(call_log)
     try:
-        return json.dumps(encode_call_log(call_log), indent=2, ensure_ascii=False)
+        return json.dumps(body, indent=2, ensure_ascii=False)
     except RecursionError:
-        pass
-    raise GHLVoiceError("The call log is nested too deeply to be printed as JSON; use --pretty.")
+        return deep_json_text(body)
 
 
 async def _fetch(call_id: str, location_id: str, base_url: str, token: StaticToken) -> CallLog:
