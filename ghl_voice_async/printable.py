@@ -8,7 +8,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final
 
-__all__ = ["json_text", "printable", "printable_lines"]
+__all__ = ["printable", "printable_json", "printable_lines"]
 
 _SUSPECTS: Final = re.compile("[^ -~]+")
 _SUSPECTS_IN_LINES: Final = re.compile("[^ -~\n]+")
@@ -33,7 +33,7 @@ def printable_lines(text: str) -> str:
     return _SUSPECTS_IN_LINES.sub(_shown, text)
 
 
-def json_text(text: str, encoding: str) -> str:
+def printable_json(text: str, encoding: str) -> str:
     r"""Return JSON that means the same, with `\u` escapes for what is not printable or not in the encoding."""
     return _SUSPECTS_IN_LINES.sub(partial(_escaped, can_encode=_encoder(encoding)), text)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ghl_voice_async.cli.waiting import Patience
+from ghl_voice_async.cli.waiting import LockWait
 
 Capture = pytest.CaptureFixture[str]
 
@@ -45,7 +45,7 @@ def test_a_lock_of_another_program_is_waited_for(clock: Clock, capsys: Capture, 
             raise busy(code)
         return "done"
 
-    patience = Patience(Path("calls.db"))
+    patience = LockWait(Path("calls.db"))
 
     assert patience.run(action) == "done"
     clock.now = 100
@@ -59,7 +59,7 @@ def test_a_short_wait_is_not_worth_a_word(clock: Clock, capsys: Capture) -> None
         if clock.now < 100.5:
             raise busy()
 
-    Patience(Path("calls.db")).run(action)
+    LockWait(Path("calls.db")).run(action)
 
     assert capsys.readouterr().err == ""
 
@@ -69,7 +69,7 @@ def test_the_wait_ends_after_a_minute(clock: Clock) -> None:
         raise busy()
 
     with pytest.raises(OSError, match="another program has had it locked for 60 s"):
-        Patience(Path("calls.db")).run(action)
+        LockWait(Path("calls.db")).run(action)
 
     assert clock.now == pytest.approx(160, abs=1)
 
@@ -79,6 +79,6 @@ def test_another_error_is_not_waited_for(clock: Clock) -> None:
         raise sqlite3.OperationalError("database or disk is full")
 
     with pytest.raises(sqlite3.OperationalError, match="full"):
-        Patience(Path("calls.db")).run(action)
+        LockWait(Path("calls.db")).run(action)
 
     assert clock.now == 100

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ghl_voice_async.printable import json_text, printable, printable_lines
+from ghl_voice_async.printable import printable, printable_json, printable_lines
 
 ALL = [chr(number) for number in range(sys.maxunicode + 1)]
 
@@ -79,11 +79,11 @@ def test_json_stays_equal_and_has_nothing_that_a_terminal_obeys(text: str) -> No
     given_json = json.dumps({text: [text]}, ensure_ascii=False, indent=2)
 
     for encoding in ("utf-8", "cp1252", "latin-1", "ascii"):
-        written = json_text(given_json, encoding)
+        written = printable_json(given_json, encoding)
         assert json.loads(written.encode(encoding).decode(encoding)) == {text: [text]}
         assert printable_lines(written) == written
 
 
 def test_json_is_plain_where_it_can_be() -> None:
-    assert json_text('{"a": "Grüße \u202e→\U0001f600"}', "utf-8") == '{"a": "Grüße \\u202e→\U0001f600"}'
-    assert json_text('{"a": "Grüße →\U0001f600"}', "latin-1") == '{"a": "Grüße \\u2192\\ud83d\\ude00"}'
+    assert printable_json('{"a": "Grüße \u202e→\U0001f600"}', "utf-8") == '{"a": "Grüße \\u202e→\U0001f600"}'
+    assert printable_json('{"a": "Grüße →\U0001f600"}', "latin-1") == '{"a": "Grüße \\u2192\\ud83d\\ude00"}'

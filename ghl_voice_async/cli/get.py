@@ -11,10 +11,10 @@ import click
 
 from ghl_voice_async import VoiceAIClient, encode_call_log
 from ghl_voice_async.cli.connection import base_url_option, location_option, token_file_option, token_from
-from ghl_voice_async.cli.json_text import json_text as deep_json_text
+from ghl_voice_async.cli.json_text import json_text
 from ghl_voice_async.cli.page import call_log_page
 from ghl_voice_async.cli.streams import console
-from ghl_voice_async.printable import json_text
+from ghl_voice_async.printable import printable_json
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,7 +37,7 @@ def get(call_id: str, location_id: str, base_url: str, token_file: Path | None, 
     if pretty:
         console().print(call_log_page(call_log))
     else:
-        print(json_text(_json(call_log), sys.stdout.encoding))
+        print(printable_json(_json(call_log), sys.stdout.encoding))
 
 
 def _json(call_log: CallLog) -> str:
@@ -45,7 +45,7 @@ def _json(call_log: CallLog) -> str:
     try:
         return json.dumps(body, indent=2, ensure_ascii=False)
     except RecursionError:
-        return deep_json_text(body)
+        return json_text(body)
 
 
 async def _fetch(call_id: str, location_id: str, base_url: str, token: StaticToken) -> CallLog:

@@ -14,7 +14,7 @@ from ghl_voice_async.cli.json_text import UnstorableError, json_text
 from ghl_voice_async.cli.private_file import open_output, refuse_unless_regular, remove_created
 from ghl_voice_async.cli.refusal import OutputError, changed_outside, unwritable
 from ghl_voice_async.cli.sqlite_watch import WatchedDatabase, refuse_foreign_beside
-from ghl_voice_async.cli.waiting import Patience
+from ghl_voice_async.cli.waiting import LockWait
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -44,7 +44,7 @@ _CREATE: Final = (
     "PRIMARY KEY (location_id, call_id))"
 )
 _INSERT: Final = f"INSERT OR REPLACE INTO call_logs VALUES ({', '.join(f':{name}' for name in _COLUMNS)})"  # noqa: S608  # names from above
-_TIMEOUT: Final = 0.2  # seconds, before the wait for others is `Patience`'s
+_TIMEOUT: Final = 0.2  # seconds, before the wait for others is `LockWait`'s
 # What sqlite3 raises for a value that SQLite cannot hold, before anything is changed.
 _UNFIT: Final = (sqlite3.DataError, sqlite3.ProgrammingError, OverflowError, UnicodeError)
 
@@ -57,7 +57,7 @@ class SqliteFile:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._patience = Patience(path)
+        self._lock_wait = LockWait(path)
         self._connection: sqlite3.Connection | None = None
         self._is_new = False
         self._was_read = False
@@ -74,7 +74,7 @@ class SqliteFile:
             return
         if self._before.st_size == 0:
             return
-        run = self._patience.run
+        run = self._lock_wait.run
         try:
             with closing(self._connected()) as connection:
                 columns = [row[1] for row in run(lambda: connection.execute("PRAGMA table_info(call_logs)"))]
@@ -112,7 +112,7 @@ class SqliteFile:
                 refused[ref] = UnstorableError(ref, error)
         self._database.check()
         with self._errors_told():
-            refused |= self._patience.run(lambda: self._insert(rows))
+            refused |= self._lock_wait.run(lambda: self._insert(rows))
         self._database.check()
         return refused
 
@@ -139,8 +139,8 @@ class SqliteFile:
         connection = self._connected()
         try:
             # So that somebody who reads meanwhile, for however long, does not keep this run from writing.
-            self._patience.run(lambda: connection.execute("PRAGMA journal_mode = WAL").fetchall())
-            self._patience.run(lambda: connection.execute(_CREATE))
+            self._lock_wait.run(lambda: connection.execute("PRAGMA journal_mode = WAL").fetchall())
+            self._lock_wait.run(lambda: connection.execute(_CREATE))
             self._database.watch_beside()
             self._database.check()
         except BaseException:
@@ -169,7 +169,7 @@ class SqliteFile:
                 with suppress(sqlite3.Error):
                     connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             raise
-        rows = self._patience.run(lambda: connection.execute("SELECT 1 FROM call_logs LIMIT 1").fetchall())
+        rows = self._lock_wait.run(lambda: connection.execute("SELECT 1 FROM call_logs LIMIT 1").fetchall())
         connection.execute("PRAGMA busy_timeout = 0")
         try:
             connection.execute("PRAGMA journal_mode = DELETE")

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-__all__ = ["Patience"]
+__all__ = ["LockWait"]
 
 T = TypeVar("T")
 
@@ -23,7 +23,7 @@ _BETWEEN_ATTEMPTS: Final = 0.05
 _PASSING: Final = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL}
 
 
-class Patience:
+class LockWait:
     """Repeats what another program's lock on a database prevents, for a minute.
 
     SQLite's own timeout does not cover the switch to its write-ahead log, and says nothing meanwhile.
